@@ -1,0 +1,22 @@
+"""Distributions that deep generative models need and Pyro lacks, without learned parameters.
+
+All are Pyro distributions; log probabilities and divergences are in nats. The import name is short
+and Pyro's own module is often called ``dist``, so write
+
+    import pyro.distributions as dist
+    from distributions import ResidualNormal
+"""
+
+from distributions.discretized_logistic import DiscretizedLogistic
+from distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
+from distributions.grid import Grid
+from distributions.precision_weighted_normal import PrecisionWeightedNormal
+from distributions.residual_normal import ResidualNormal
+
+__all__ = [
+    "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
+    "Grid",
+    "PrecisionWeightedNormal",
+    "ResidualNormal",
+]

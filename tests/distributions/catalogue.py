@@ -1,0 +1,82 @@
+"""Named distributions, each on the parameters it is built from, for the laws in test_laws.py.
+
+A new distribution joins by one entry: shapes of unconstrained parameters and a constructor, which
+takes ``validate_args`` and scales parameters by powers of two alone, which no precision rounds, if
+it is discrete. The batch is (2,).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+
+from distributions import (
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
+    PrecisionWeightedNormal,
+    ResidualNormal,
+)
+
+IMAGE = (4, 3, 5)  # C, H and W differ, so that a swap shows
+
+
+@dataclass(frozen=True)
+class Case:
+    shapes: tuple[tuple[int, ...], ...]
+    build: Callable[..., Any]
+
+    def parameters(self, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        return [torch.randn(s, generator=generator, dtype=dtype) for s in self.shapes]
+
+    def __call__(self, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
+        return self.build(*self.parameters(dtype), **options)
+
+
+def residual_normal(loc, log_scale, delta_loc, delta_log_scale, **options):
+    reference = dist.Normal(loc, log_scale.exp(), **options)
+    return ResidualNormal(reference, delta_loc, delta_log_scale, **options)
+
+
+def precision_weighted_normal(loc1, log_scale1, loc2, log_scale2, **options):
+    first = dist.Normal(loc1, log_scale1.exp(), **options)
+    second = dist.Normal(loc2, log_scale2.exp(), **options)
+    return PrecisionWeightedNormal(first, second, **options)
+
+
+def discretized_logistic(loc, log_scale, **options):
+    return DiscretizedLogistic(loc, 2 * log_scale, **options)
+
+
+def independent_discretized_logistic(loc, log_scale, **options):
+    base = DiscretizedLogistic(loc, 2 * log_scale, levels=32, **options)
+    return dist.Independent(base, 3, **options)
+
+
+def mixture(*parameters, **options):
+    logits, loc, log_scale, *coefficients = parameters
+    rho = coefficients[0] / 4 if coefficients else None
+    return DiscretizedLogisticMixture(logits, loc, 2 * log_scale, rho, **options)
+
+
+def clamped_mixture(logits, loc, log_scale, **options):
+    return mixture(logits, loc, 4 * log_scale, levels=32, min_log_scale=-7.0, **options)
+
+
+CONTINUOUS = {
+    "residual_normal": Case(((2,),) * 4, residual_normal),
+    "precision_weighted_normal": Case(((2,),) * 4, precision_weighted_normal),
+}
+DISCRETE = {
+    "discretized_logistic": Case(((2,), (2,)), discretized_logistic),
+    "independent_discretized_logistic": Case(((2, *IMAGE), (2, *IMAGE)), independent_discretized_logistic),
+    "grey_mixture": Case(((2, 6, 3, 5), (2, 6, 1, 3, 5), (2, 6, 1, 3, 5)), mixture),
+    "rgb_mixture": Case(((2, 6, 3, 5), (2, 6, 3, 3, 5), (2, 6, 3, 3, 5), (2, 6, 3, 3, 5)), mixture),
+    "rgb_mixture_uncoupled": Case(((2, 6, 3, 5), (2, 6, 3, 3, 5), (2, 6, 3, 3, 5)), mixture),
+    "four_channel_mixture": Case(((2, 2, 3, 5), (2, 2, 4, 3, 5), (2, 2, 4, 3, 5), (2, 2, 6, 3, 5)), mixture),
+    "clamped_mixture": Case(((2, 6, 3, 5), (2, 6, 1, 3, 5), (2, 6, 1, 3, 5)), clamped_mixture),
+}
+CATALOGUE = CONTINUOUS | DISCRETE
