@@ -1,0 +1,113 @@
+"""A data set of images as three blocks of bytes."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from zoo.data.encodings import bernoulli_pixels
+from zoo.errors import DataError
+from zoo.seeds import seeded_generator
+
+SPLITS = ("train", "validation", "test")
+_CHUNK = 4096  # images binarised at once: bounds the memory that the noise takes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageData:
+    """Images of one shape in three splits.
+
+    N counts a split's images, C is 1 (grey) or 3 (RGB), H and W are in pixels.
+
+    Attributes:
+        name: What to call the set in logs and run folders.
+        train: uint8 (N, C, H, W), values 0 .. levels-1, at least one image.
+        validation: As `train`; may have no images.
+        test: As `train`; may have no images.
+        levels: Number of values a sub-pixel can take, 2 .. 256.
+        train_labels: int64 (N,), or None where the source has no labels.
+        validation_labels: As `train_labels`.
+        test_labels: As `train_labels`.
+
+    Raises:
+        DataError: A split of another type, shape or range, or labels that do not match it.
+    """
+
+    name: str
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    levels: int = 256
+    train_labels: Tensor | None = None
+    validation_labels: Tensor | None = None
+    test_labels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.levels <= 256:
+            raise DataError(f"{self.name}: expected levels from 2 to 256; got {self.levels}")
+        for split in SPLITS:
+            self._check_images(split)
+            self._check_labels(split)
+        if not len(self.train):
+            raise DataError(f"{self.name}: expected training images; the train split is empty")
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{split}={len(getattr(self, split))}" for split in SPLITS)
+        return f"ImageData({self.name!r}, {sizes}, shape={self.image_shape}, levels={self.levels})"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        _, c, h, w = self.train.shape
+        return c, h, w
+
+    def binarized(self, seed: int) -> "ImageData":
+        """The set with every sub-pixel drawn once from Bernoulli(k / (levels-1)): two levels.
+
+        Each split has its own noise, a function of `seed` and the split's images alone: how many
+        images train does not change the test set. A set of two levels is returned as it is.
+
+        Args:
+            seed: Any integer; bounds on the likelihood compare only at one seed.
+        """
+        if self.levels == 2:
+            return self
+        splits = {split: self._binarized_split(split, seed) for split in SPLITS}
+        return replace(self, name=f"{self.name}-binarized{seed}", levels=2, **splits)
+
+    def _binarized_split(self, split: str, seed: int) -> Tensor:
+        images = getattr(self, split)
+        generator = seeded_generator("binarized", seed, split, device=images.device)
+        binary = torch.empty_like(images)
+        for start in range(0, len(images), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            binary[chunk] = bernoulli_pixels(images[chunk], self.levels, generator)
+        return binary
+
+    def _check_images(self, split: str) -> None:
+        images, here = getattr(self, split), f"{self.name}, {split}"
+        if images.dtype != torch.uint8 or images.dim() != 4:
+            raise DataError(
+                f"{here}: expected uint8 images of shape (N, C, H, W); "
+                f"got {images.dtype} {tuple(images.shape)}"
+            )
+        if images.shape[1:] != self.train.shape[1:]:
+            raise DataError(
+                f"{here}: expected images of the training images' shape "
+                f"{tuple(self.train.shape[1:])}; got {tuple(images.shape[1:])}"
+            )
+        if images.numel() and int(images.max()) >= self.levels:
+            raise DataError(
+                f"{here}: expected values 0 .. {self.levels - 1} for levels={self.levels}; "
+                f"got {int(images.max())}"
+            )
+
+    def _check_labels(self, split: str) -> None:
+        labels, count = getattr(self, f"{split}_labels"), len(getattr(self, split))
+        if labels is None:
+            return
+        if labels.dtype != torch.int64 or labels.shape != (count,):
+            raise DataError(
+                f"{self.name}, {split}: expected int64 labels of shape ({count},); "
+                f"got {labels.dtype} {tuple(labels.shape)}"
+            )
