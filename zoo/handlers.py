@@ -1,0 +1,126 @@
+"""The effect handlers that join a model and a guide in one pass.
+
+The model runs once, as an ordinary Pyro program. At each latent site a guide answers with its posterior,
+seeing the prior and the features that the model shows there; what the guide drew before the model ran
+(bottom-up latents) is handed out at its site. Nothing is remembered between passes.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from pyro.distributions.util import scale_and_mask
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.util import site_is_subsample
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+
+class Answers(Protocol):
+    """What a guide is to the model's run."""
+
+    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
+        """The posterior of the latent `name`, given what the model shows there."""
+
+
+class Site(NamedTuple):
+    """One sample statement of a joint run of model and guide over N = k B images.
+
+    Attributes:
+        name: of the site.
+        prior: p(site | parents); of an observed site, its likelihood. None where only the guide has the site.
+        posterior: q(site | ...), None where the site is observed.
+        value: (N, ...).
+        early: whether the guide drew it before the model ran, so that the prior may depend on it.
+        scale, mask: of Pyro's handlers, for the log probabilities.
+    """
+
+    name: str
+    prior: Any
+    posterior: Any
+    value: Tensor
+    early: bool
+    scale: Any
+    mask: Any
+
+    @property
+    def observed(self) -> bool:
+        """Whether the value is data."""
+        return self.posterior is None
+
+    def log_p(self) -> Tensor:
+        """Log p of the value, (N,), in nats; 0 for an auxiliary variable of the guide."""
+        if self.prior is None:
+            return torch.zeros_like(self.log_q())
+        return self._per_image(self.prior.log_prob(self.value))
+
+    def log_q(self) -> Tensor:
+        """Log q of the value, (N,), in nats."""
+        return self._per_image(self.posterior.log_prob(self.value))
+
+    def kl(self) -> Tensor:
+        """KL(q || p) in closed form, (N,), in nats; NotImplementedError where Pyro knows none."""
+        return self._per_image(kl_divergence(self.posterior, self.prior))
+
+    def _per_image(self, term: Tensor) -> Tensor:
+        n = len(self.value) if self.value.dim() else 1
+        term = _weighted(term, self.scale, self.mask)
+        if term.shape == (n,):
+            return term
+        if term.dim() and term.shape[0] == n:
+            return term.flatten(1).sum(1)
+        raise ValueError(
+            f"expected one term an image at site {self.name!r}, shape ({n},); got {tuple(term.shape)}: "
+            "every site needs the batch as its leading dimension (expand the prior; no global latents)"
+        )
+
+
+class Recorder(Messenger):
+    """Keeps what a guide draws by itself, before the model runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: dict[str, Any] = {}
+
+    def _pyro_post_sample(self, msg: Any) -> None:
+        if not site_is_subsample(msg):
+            self.drawn[msg["name"]] = msg
+
+
+class Answer(Messenger):
+    """Answers the latent sites of a running model with a guide's posteriors."""
+
+    def __init__(self, guide: Answers, features: Any, drawn: dict[str, Any]) -> None:
+        super().__init__()
+        self.guide, self.features, self.drawn = guide, features, drawn
+        self.sites: dict[str, Site] = {}
+        self._priors: dict[str, Any] = {}
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if msg["is_observed"] or site_is_subsample(msg):
+            return
+        name = msg["name"]
+        self._priors[name] = msg["fn"]
+        if name in self.drawn:
+            msg["fn"], msg["value"], msg["done"] = (
+                self.drawn[name]["fn"],
+                self.drawn[name]["value"],
+                True,
+            )
+        else:
+            h = msg["infer"].get("h")
+            msg["fn"] = self.guide.posterior(name, msg["fn"], h, self.features)
+
+    def _pyro_post_sample(self, msg: Any) -> None:
+        if site_is_subsample(msg) or msg["infer"].get("_deterministic"):
+            return
+        name, fn = msg["name"], msg["fn"]
+        latent = name in self._priors
+        prior, posterior = (self._priors[name], fn) if latent else (fn, None)
+        early = latent and name in self.drawn
+        self.sites[name] = Site(name, prior, posterior, msg["value"], early, msg["scale"], msg["mask"])
+
+
+def _weighted(term: Tensor, scale: Any, mask: Any) -> Tensor:
+    if mask is None and isinstance(scale, float) and scale == 1.0:
+        return term
+    return scale_and_mask(term, scale, mask)

@@ -1,0 +1,60 @@
+"""Auto-encoding variational Bayes (Kingma & Welling 2013), arXiv:1312.6114.
+
+p(x, z) = p(x | z) p(z)
+q(z | x)
+"""
+
+from collections.abc import Callable, Sequence
+
+import pyro
+from torch import Tensor, nn
+
+from zoo.guides import AmortizedGuide
+from zoo.heads import NormalHead
+from zoo.likelihoods import BernoulliLikelihood
+from zoo.nn.convolutional import ConvDecoder, ConvEncoder
+from zoo.nn.layers import Shape
+from zoo.priors import StandardNormal
+from zoo.programs import Program, batch_plate, batch_size, latent
+
+
+class VAE(Program):
+    """p(x, z) = p(x | z) p(z); sites ``z`` and ``x``.
+
+    Args:
+        prior: called with nothing, returns p(z), batch shape ().
+        likelihood: called with z (B, ...), returns p(x | z), batch shape (B,), event shape (C, H, W).
+    """
+
+    def __init__(self, prior: nn.Module, likelihood: nn.Module) -> None:
+        super().__init__()
+        self.prior, self.likelihood = prior, likelihood
+
+    def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
+        """Observe the images x (B, C, H, W), or sample n of them."""
+        with batch_plate():
+            z = latent("z", self.prior().expand([batch_size(x, n)]))
+            return pyro.sample("x", self.likelihood(z), obs=x)
+
+
+def vae(
+    image_shape: Shape,
+    *,
+    latent: int,
+    channels: int,
+    strides: Sequence[int],
+    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+) -> tuple[VAE, AmortizedGuide]:
+    """A convolutional VAE: model and guide.
+
+    Args:
+        image_shape: (C, H, W).
+        latent: D, the size of z.
+        channels: of every block of both networks.
+        strides: of the blocks, from the image up.
+        likelihood: made of the decoder and the image's shape.
+    """
+    decoder = ConvDecoder(latent, image_shape, channels=channels, strides=strides)
+    encoder = ConvEncoder(image_shape, channels=channels, strides=strides)
+    model = VAE(StandardNormal(latent), likelihood(decoder, image_shape))
+    return model, AmortizedGuide(NormalHead(encoder, latent))

@@ -1,0 +1,82 @@
+"""The encoder and the decoder of a VAE, made of the same blocks as the hierarchical models."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.nn.gated_resnet import GatedResNet
+from zoo.nn.layers import Shape, project, strided
+
+
+class ConvEncoder(nn.Module):
+    """Images (B, C, H, W) to features (B, channels, H', W'): one gated block a stride.
+
+    Args:
+        image_shape: (C, H, W).
+        channels: of every block.
+        strides: of the blocks, from the image up.
+        kernel: odd.
+    """
+
+    def __init__(
+        self,
+        image_shape: Shape,
+        *,
+        channels: int = 32,
+        strides: Sequence[int] = (2, 1, 2),
+        kernel: int = 3,
+    ) -> None:
+        super().__init__()
+        shapes = feature_shapes(image_shape, channels, strides)
+        self.blocks = nn.Sequential(
+            *(GatedResNet(a, b, kernel=kernel) for a, b in itertools.pairwise(shapes))
+        )
+        self.out_shape = shapes[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of x."""
+        return F.elu(self.blocks(x))
+
+
+class ConvDecoder(nn.Module):
+    """Vectors (B, D) to features (B, channels, H, W), the mirror of `ConvEncoder`.
+
+    Args:
+        latent: D.
+        image_shape: (C, H, W).
+        channels: of every block.
+        strides: of the blocks, from the image up, as the encoder has them.
+        kernel: odd.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        image_shape: Shape,
+        *,
+        channels: int = 32,
+        strides: Sequence[int] = (2, 1, 2),
+        kernel: int = 3,
+    ) -> None:
+        super().__init__()
+        shapes = feature_shapes(image_shape, channels, strides)[::-1]
+        shapes[-1] = (channels, *shapes[-1][1:])
+        self.dense = project((latent,), shapes[0])
+        self.blocks = nn.Sequential(
+            *(GatedResNet(a, b, kernel=kernel) for a, b in itertools.pairwise(shapes))
+        )
+        self.out_shape = shapes[-1]
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Features of an image."""
+        return F.elu(self.blocks(self.dense(z)))
+
+
+def feature_shapes(image_shape: Shape, channels: int, strides: Sequence[int]) -> list[Shape]:
+    """The shapes between the blocks, from the image up."""
+    shapes = [tuple(image_shape)]
+    for stride in strides:
+        shapes.append(strided((channels, *shapes[-1][1:]), stride))
+    return shapes

@@ -1,0 +1,74 @@
+"""The few layers that everything else is made of. Shapes are those of one image, (C, H, W) or (D,)."""
+
+import math
+from typing import Any
+
+from torch import nn
+
+Shape = tuple[int, ...]
+
+
+class Shaped(nn.Sequential):
+    """Modules in a row that know the shape of what they return."""
+
+    def __init__(self, out_shape: Shape, *modules: nn.Module) -> None:
+        super().__init__(*modules)
+        self.out_shape = tuple(out_shape)
+
+
+def project(in_shape: Shape, out_shape: Shape, *, kernel: int = 1) -> Shaped:
+    """The linear map between two shapes: dense from or to a vector, a convolution between maps.
+
+    Args:
+        in_shape: (C, H, W) or (D,).
+        out_shape: (C', H, W) or (D',).
+        kernel: of the convolution; as large as the map itself, it sees all of it.
+
+    Raises:
+        ValueError: between two maps of different resolution.
+    """
+    if len(in_shape) == 3 and len(out_shape) == 3:
+        if in_shape[1:] != out_shape[1:]:
+            raise ValueError(f"expected maps of equal resolution; got {in_shape} and {out_shape}")
+        conv = nn.Conv2d(in_shape[0], out_shape[0], kernel, padding="same")
+        return Shaped(out_shape, conv)
+    dense = nn.Linear(math.prod(in_shape), math.prod(out_shape))
+    return Shaped(out_shape, nn.Flatten(), dense, nn.Unflatten(1, tuple(out_shape)))
+
+
+def resample(in_shape: Shape, out_shape: Shape, kernel: int) -> nn.Module:
+    """The convolution from one map to another: strided where `out_shape` is smaller, transposed where larger.
+
+    Args:
+        in_shape: (C, H, W).
+        out_shape: (C', H', W'); the smaller resolution is the larger one over the stride, rounded up.
+        kernel: odd; 1 is used between maps of equal resolution.
+    """
+    (c, *size), (d, *target) = in_shape, out_shape
+    if size == target:
+        return nn.Conv2d(c, d, 1)
+    if size[0] > target[0]:
+        return nn.Conv2d(c, d, kernel, stride=_stride(size, target), padding=kernel // 2)
+    return transposed(c, d, kernel, size, target)
+
+
+def transposed(c: int, d: int, kernel: int, size: Any, target: Any) -> nn.ConvTranspose2d:
+    """The transposed convolution from resolution `size` (H, W) to `target` (H', W') exactly."""
+    stride = _stride(target, size)
+    odd = [t - 1 - (s - 1) * stride for s, t in zip(size, target, strict=True)]
+    return nn.ConvTranspose2d(
+        c, d, kernel, stride=stride, padding=kernel // 2, output_padding=(odd[0], odd[1])
+    )
+
+
+def strided(shape: Shape, stride: int) -> Shape:
+    """The shape (C, H, W) after a stride, rounded up: 28 -> 14 -> 7 -> 4."""
+    c, *size = shape
+    return (c, *(math.ceil(s / stride) for s in size))
+
+
+def _stride(large: Any, small: Any) -> int:
+    stride = math.ceil(large[0] / small[0])
+    if [math.ceil(side / stride) for side in large] != list(small):
+        raise ValueError(f"no stride leads from resolution {tuple(large)} to {tuple(small)}")
+    return stride

@@ -1,0 +1,23 @@
+"""Maps from real numbers to standard deviations."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LOG_E_MINUS_1 = math.log(math.e - 1.0)  # softplus of it is 1
+MIN_SCALE = 1e-3  # a posterior narrower than this is an overflow in waiting, not a better model
+
+
+def softplus_scale(raw: Tensor) -> Tensor:
+    """softplus(raw + log(e - 1)) + 1e-3: about 1 at raw = 0, never below 1e-3."""
+    return F.softplus(raw + LOG_E_MINUS_1) + MIN_SCALE
+
+
+def wide_softplus_scale(raw: Tensor) -> Tensor:
+    """exp(softplus(raw) / 2): a log-variance of softplus(raw), as in BIVA's published codes.
+
+    Never below 1: under it no posterior is narrower than a standard normal prior.
+    """
+    return torch.exp(0.5 * F.softplus(raw))

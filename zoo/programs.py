@@ -1,0 +1,82 @@
+"""What every model and guide here is: a Pyro program made of plain `nn.Module`s.
+
+The parameters are plain too: a ``PyroModule`` would send one message a parameter a pass (about 30 us each).
+Only Pyro's classic ``SVI`` needs those messages to find what to train, so they are sent when it listens.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pyro
+from pyro.poutine.runtime import _PYRO_STACK
+from pyro.poutine.trace_messenger import TraceMessenger
+from torch import Tensor, nn
+
+
+class Program(nn.Module):
+    """A Pyro program; ``forward`` holds its sample statements."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program, showing its parameters to Pyro's classic ``SVI`` where that is at work."""
+        if _svi_collects_parameters():
+            _send_parameters(self)
+        return super().__call__(*args, **kwargs)
+
+
+def batch_plate() -> pyro.plate:
+    """The one batch dimension, independent images.
+
+    The plate has no size: no subsample site, no rescaling, any batch, and importance samples fold into it.
+    Its price: it does not expand what is drawn inside it, so priors are expanded by the model.
+    """
+    return pyro.plate("batch", dim=-1)
+
+
+def latent(name: str, prior: Any, h: Any = None) -> Tensor:
+    """Sample the latent variable `name` from `prior`, showing the guide the features `h` known so far."""
+    return pyro.sample(name, prior, infer={"h": h})
+
+
+def batch_size(x: Tensor | None, n: int | None) -> int:
+    """How many images a model run is about: those observed, or the `n` that are to be sampled.
+
+    Raises:
+        ValueError: if neither is given.
+    """
+    if x is not None:
+        return len(x)
+    if n is None:
+        raise ValueError("a model needs x, images (B, C, H, W), or n, how many to sample; got neither")
+    return n
+
+
+def _svi_collects_parameters() -> bool:
+    return any(isinstance(m, TraceMessenger) and m.param_only for m in _PYRO_STACK)
+
+
+def _send_parameters(program: nn.Module) -> None:
+    """One ``param`` message a parameter, under a name that no other tensor in Pyro's store has.
+
+    Pyro answers a name that is taken with the tensor that took it: a second model of the same class
+    would silently not train.
+    """
+    store = pyro.get_param_store()
+    for path, parameter in program.named_parameters():
+        name = f"{type(program).__name__}.{path}"
+        while name in store and store[name] is not parameter:
+            name += "'"
+        if parameter.requires_grad:
+            pyro.param(name, parameter)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """`function` of every tensor in a tree of tuples, lists and dictionaries."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, dict):
+        return {key: map_tensors(function, branch) for key, branch in tree.items()}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(map_tensors(function, branch) for branch in tree))
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(map_tensors(function, branch) for branch in tree)
+    return tree
