@@ -1,0 +1,66 @@
+"""A loss compiled whole: ``torch.compile(fullgraph=True)`` through Pyro's effect handlers.
+
+Two things stand in the way. Pyro's ``Message`` is a TypedDict, which Dynamo does not trace; a plain dict in
+its place does the same. And PyTorch finds a closed-form KL by a search that cannot be traced, but remembers
+what it found: one eager call before warms that memory. A compiled loss does not check its distributions'
+arguments; the eager call does.
+"""
+
+import importlib
+import pkgutil
+import warnings
+from typing import Any
+
+import pyro
+import torch
+from pyro.poutine import runtime
+from torch import Tensor
+
+CHECKED_PYRO = "1.9."
+
+
+def compile_loss(loss: torch.nn.Module, x: Tensor, **options: Any) -> Any:
+    """Compile a loss made by `zoo.ELBO` or `zoo.ImportanceWeighted`; called as the loss is.
+
+    Compiling takes from tens of seconds to minutes. Under a Pyro version that this was not checked with,
+    warns and returns the loss as it is.
+
+    Args:
+        loss: the module; its parameters and buffers go on being its own.
+        x: a batch like those to come.
+        options: of ``torch.compile``.
+    """
+    if not pyro.__version__.startswith(CHECKED_PYRO):
+        warnings.warn(
+            f"compilation was checked with Pyro {CHECKED_PYRO}x; with {pyro.__version__} the loss runs "
+            "eagerly",
+            stacklevel=2,
+        )
+        return loss
+    with torch.random.fork_rng():
+        loss(x)
+    make_messages_traceable()
+    return CompiledLoss(torch.compile(loss, **{"fullgraph": True, **options}))
+
+
+class CompiledLoss:
+    """A compiled loss, called with Pyro's and PyTorch's checks of values off: they cannot be compiled."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled = compiled
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The loss of a batch."""
+        with pyro.validation_enabled(False):
+            return self.compiled(x)
+
+
+def make_messages_traceable() -> None:
+    """Replace the TypedDict ``Message`` by dict wherever Pyro calls it; what a call returns is equal."""
+    import pyro.poutine as poutine
+
+    names = [f"pyro.poutine.{m.name}" for m in pkgutil.iter_modules(poutine.__path__)]
+    for name in ["pyro.primitives", *names]:
+        module = importlib.import_module(name)
+        if getattr(module, "Message", None) is runtime.Message and module is not runtime:
+            module.Message = dict  # type: ignore[attr-defined]

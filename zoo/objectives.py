@@ -1,0 +1,227 @@
+"""Objectives: bounds on log p(x), made for a pair of model and guide as Pyro's own ELBOs are.
+
+    loss = ELBO()(model, guide)            # an nn.Module with the parameters of both
+    loss(x).backward()                     # minus the bound, mean nats an image
+    loss.terms(x).kl["z"]                  # every site's term, (k, B)
+
+Nothing in a step waits for the GPU; coefficients that change are buffers, so that a compiled or captured
+step sees the change. In evaluation mode (``loss.eval()``) the bound is the plain one.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from zoo.handlers import Site
+from zoo.joint import Joint
+from zoo.schedules import Schedule
+
+
+@dataclass
+class Terms:
+    """The terms of a bound by site, each (k, B), in nats.
+
+    Attributes:
+        log_likelihood: log p of every observed site.
+        kl: of every latent site, a term whose expectation is KL(q || p) there.
+    """
+
+    log_likelihood: dict[str, Tensor]
+    kl: dict[str, Tensor]
+
+    def elbo(self) -> Tensor:
+        """Sum log p(x | z) - sum KL, (k, B)."""
+        return _total(self.log_likelihood) - _total(self.kl)
+
+    def means(self) -> dict[str, Tensor]:
+        """Detached means for a log: ``elbo``, ``log_likelihood``, ``kl``, and ``kl/SITE`` of every latent."""
+        kl = {name: term.detach().mean() for name, term in self.kl.items()}
+        log_likelihood = sum(term.detach().mean() for term in self.log_likelihood.values())
+        total = sum(kl.values())
+        means: dict[str, Any] = {
+            "elbo": log_likelihood - total,
+            "log_likelihood": log_likelihood,
+            "kl": total,
+        }
+        return {**means, **{f"kl/{name}": term for name, term in kl.items()}}
+
+
+def monte_carlo(site: Site) -> Tensor:
+    """Log q(z) - log p(z) at the sample, (N,): unbiased wherever z was drawn."""
+    return site.log_q() - site.log_p()
+
+
+def analytic_where_unbiased(site: Site) -> Tensor:
+    """KL(q || p) in closed form, (N,); Monte Carlo for latents drawn before the model ran.
+
+    The prior of such a latent may depend on variables that were drawn after it and from it, so the closed
+    form would be the KL to a prior that has already seen z. Also Monte Carlo where no closed form is known.
+    """
+    if site.early:
+        return monte_carlo(site)
+    try:
+        return site.kl()
+    except NotImplementedError:
+        return monte_carlo(site)
+
+
+class ELBO:
+    """L(x) = E_q[log p(x | z)] - sum_i E_q[KL(q(z_i | .) || p(z_i | .))] (arXiv:1312.6114).
+
+    Args:
+        num_particles: samples of z an image.
+        kl: how a latent's term is estimated, `analytic_where_unbiased` or `monte_carlo`.
+        beta: factor of all KL terms in training, a number or a schedule of the step (KL warm-up,
+            arXiv:1602.02282).
+        free_bits: nats lambda that each latent variable of each image may cost at no charge in training:
+            its term is max(lambda, KL) (arXiv:1606.04934; per example as in BIVA, arXiv:1902.02102).
+    """
+
+    def __init__(
+        self,
+        *,
+        num_particles: int = 1,
+        kl: Callable[[Site], Tensor] = analytic_where_unbiased,
+        beta: float | Schedule = 1.0,
+        free_bits: float = 0.0,
+    ) -> None:
+        self.num_particles = _at_least_one("num_particles", num_particles)
+        if free_bits < 0:
+            raise ValueError(f"expected free_bits >= 0 nats; got {free_bits}")
+        self.kl, self.beta, self.free_bits = kl, beta, float(free_bits)
+
+    def __call__(self, model: Any, guide: Any) -> "ELBOLoss":
+        """The loss of this pair."""
+        return ELBOLoss(model, guide, self)
+
+
+class ImportanceWeighted:
+    """L_k(x) = E[log 1/k sum_i p(x, z_i) / q(z_i | x)], z_i ~ q (IWAE, arXiv:1509.00519).
+
+    Args:
+        k: importance samples an image, of which the average is taken inside the logarithm.
+    """
+
+    def __init__(self, k: int) -> None:
+        self.k = _at_least_one("k", k)
+
+    def __call__(self, model: Any, guide: Any) -> "ImportanceWeightedLoss":
+        """The loss of this pair."""
+        return ImportanceWeightedLoss(model, guide, self.k)
+
+
+class Bound(nn.Module):
+    """Minus a bound on log p(x), with the model and the guide as children.
+
+    Attributes:
+        stats: detached terms of the last step (`Terms.means`), on its device; reading one synchronises.
+    """
+
+    def __init__(self, model: Any, guide: Any) -> None:
+        super().__init__()
+        self.model, self.guide = model, guide
+        self.stats: dict[str, Tensor] = {}
+
+    def sites(self, x: Tensor, k: int) -> list[Site]:
+        """The sites of one joint run with k samples an image.
+
+        Raises:
+            ValueError: where a gradient is wanted through a posterior that is not reparameterised.
+        """
+        sites = list(Joint(self.model, self.guide, x).sample(k).values())
+        if torch.is_grad_enabled():
+            _require_reparameterised(sites)
+        return sites
+
+    def schedule(self, step: int) -> None:
+        """Set whatever changes in training to its value at `step`, 0 the first."""
+
+
+class ELBOLoss(Bound):
+    """Minus the ELBO, mean nats an image; see `ELBO`."""
+
+    beta: Tensor
+
+    def __init__(self, model: Any, guide: Any, objective: ELBO) -> None:
+        super().__init__(model, guide)
+        self.objective = objective
+        self.register_buffer("beta", torch.ones(()), persistent=False)
+        self.schedule(0)
+
+    def schedule(self, step: int) -> None:
+        """Set beta to its value at `step`."""
+        beta = self.objective.beta
+        self.beta.fill_(beta(step) if callable(beta) else beta)
+
+    def terms(self, x: Tensor) -> Terms:
+        """Every site's term for the images x (B, C, H, W), each (k, B) in nats."""
+        k = self.objective.num_particles
+        sites = self.sites(x, k)
+        return Terms(
+            {s.name: _by_sample(s.log_p(), k) for s in sites if s.observed},
+            {s.name: _by_sample(self.objective.kl(s), k) for s in sites if not s.observed},
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Minus the bound; in training with beta and free bits."""
+        terms = self.terms(x)
+        self.stats = terms.means()
+        if not self.training:
+            return -terms.elbo().mean()
+        cost = _total({name: self._charged(kl) for name, kl in terms.kl.items()})
+        return (self.beta * cost - _total(terms.log_likelihood)).mean()
+
+    def _charged(self, kl: Tensor) -> Tensor:
+        return kl.clamp(min=self.objective.free_bits) if self.objective.free_bits else kl
+
+
+class ImportanceWeightedLoss(Bound):
+    """Minus the importance-weighted bound, mean nats an image; see `ImportanceWeighted`."""
+
+    def __init__(self, model: Any, guide: Any, k: int) -> None:
+        super().__init__(model, guide)
+        self.k = k
+
+    def terms(self, x: Tensor) -> Terms:
+        """Every site's log p and log q - log p, each (k, B) in nats."""
+        sites = self.sites(x, self.k)
+        return Terms(
+            {s.name: _by_sample(s.log_p(), self.k) for s in sites if s.observed},
+            {s.name: _by_sample(monte_carlo(s), self.k) for s in sites if not s.observed},
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """- log 1/k sum_i w_i, mean over the images."""
+        terms = self.terms(x)
+        self.stats = terms.means()
+        bound = torch.logsumexp(terms.elbo(), dim=0) - math.log(self.k)  # (B,)
+        self.stats["bound"] = bound.detach().mean()
+        return -bound.mean()
+
+
+def _by_sample(term: Tensor, k: int) -> Tensor:
+    return rearrange(term, "(k b) -> k b", k=k)
+
+
+def _total(terms: dict[str, Tensor]) -> Any:
+    return sum(terms.values())
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if value < 1:
+        raise ValueError(f"expected {name} >= 1; got {value}")
+    return value
+
+
+def _require_reparameterised(sites: list[Site]) -> None:
+    for site in sites:
+        if not site.observed and not site.posterior.has_rsample:
+            raise ValueError(
+                f"the posterior of {site.name!r}, {type(site.posterior).__name__}, is not "
+                "reparameterised, so this gradient would be biased: train with pyro.infer.TraceGraph_ELBO"
+            )
