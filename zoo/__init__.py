@@ -1,0 +1,74 @@
+# ruff: noqa: F401  (the imports under TYPE_CHECKING tell tools where lazy names live)
+"""A zoo of deep generative models as pairs of Pyro programs, `model` and `guide`.
+
+Names are imported when first asked for: the command line answers ``--help`` without PyTorch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.compilation import compile_loss
+    from zoo.data import load_data
+    from zoo.guides import AmortizedGuide, Guide
+    from zoo.heads import NormalHead, Transformed, transformed
+    from zoo.importance import LogLikelihood, log_likelihood, log_weights
+    from zoo.likelihoods import BernoulliLikelihood, LogisticMixtureLikelihood
+    from zoo.models.biva import BIVA, BIVAGuide
+    from zoo.models.vae import VAE
+    from zoo.nn.convolutional import ConvDecoder, ConvEncoder
+    from zoo.objectives import ELBO, ImportanceWeighted
+    from zoo.priors import LearnedNormal, StandardNormal
+    from zoo.programs import Program, batch_plate, latent
+    from zoo.sampling import reconstruct, sample
+    from zoo.schedules import LinearWarmup
+    from zoo.system import System, build, load
+    from zoo.training.fit import fit
+
+_HOMES = {
+    "compilation": ["compile_loss"],
+    "data": ["load_data"],
+    "guides": ["AmortizedGuide", "Guide"],
+    "heads": ["NormalHead", "Transformed", "transformed"],
+    "importance": ["LogLikelihood", "log_likelihood", "log_weights"],
+    "likelihoods": ["BernoulliLikelihood", "LogisticMixtureLikelihood"],
+    "models.biva": ["BIVA", "BIVAGuide"],
+    "models.vae": ["VAE"],
+    "nn.convolutional": ["ConvDecoder", "ConvEncoder"],
+    "objectives": ["ELBO", "ImportanceWeighted"],
+    "priors": ["LearnedNormal", "StandardNormal"],
+    "programs": ["Program", "batch_plate", "latent"],
+    "sampling": ["reconstruct", "sample"],
+    "schedules": ["LinearWarmup"],
+    "system": ["System", "build", "load"],
+    "training.fit": ["fit"],
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    _require_our_siblings()
+    return getattr(importlib.import_module(f"zoo.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]
+
+
+def _require_our_siblings() -> None:
+    """Our `flows` and `distributions`, not another package's of the same short name.
+
+    Raises:
+        ImportError: naming the file that is in the way.
+    """
+    for package, ours in {"distributions": "ResidualNormal", "flows": "AffineCoupling"}.items():
+        module = importlib.import_module(package)
+        if not hasattr(module, ours):
+            raise ImportError(
+                f"'{package}' at {module.__file__} is not the package that belongs to zoo: install "
+                "pyro-generative-zoo into an environment of its own"
+            )

@@ -1,0 +1,147 @@
+"""The command line: ``zoo list | train | evaluate | sample | reconstruct``.
+
+Answers ``--help`` and ``list`` without importing PyTorch. A mistake of the user's is one line on stderr and
+an exit code: 2 usage, 3 data, 4 checkpoint, 5 not finite; 75 interrupted, --resume goes on.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from zoo.errors import UsageError, ZooError
+
+INTERRUPTED = 75  # sysexits' EX_TEMPFAIL: try again, here with --resume
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        options = parser().parse_args(arguments)
+        result: int = options.command(options)
+        return result
+    except ZooError as error:
+        print(f"zoo: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("zoo: interrupted", file=sys.stderr)
+        return 130
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Complain and exit."""
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def parser() -> Parser:
+    """All commands and their options."""
+    root = Parser(prog="zoo", description="Deep generative models as Pyro programs.")
+    commands = root.add_subparsers(dest="name", required=True, metavar="COMMAND", parser_class=Parser)
+    _add_list(commands)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_sample(commands)
+    _add_reconstruct(commands)
+    return root
+
+
+def _add_list(commands: Any) -> None:
+    sub = commands.add_parser("list", help="the experiments")
+    sub.add_argument("--json", metavar="FILE", help="write them to a file as well")
+    sub.set_defaults(command=_list)
+
+
+def _add_train(commands: Any) -> None:
+    sub = commands.add_parser("train", help="train an experiment and evaluate it")
+    sub.add_argument("experiment", help="a name from `zoo list`")
+    _add_data(sub)
+    sub.add_argument(
+        "--out", metavar="DIR", help="run folder, runs/EXPERIMENT by default; must not exist yet"
+    )
+    sub.add_argument("--epochs", help="passes through the data")
+    sub.add_argument("--steps", help="stop after so many steps instead")
+    sub.add_argument("--batch-size", help="images a step")
+    _add_device(sub)
+    sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    sub.add_argument("--samples", type=int, default=100, help="importance samples of the final evaluation")
+    sub.add_argument("--images", type=int, help="test images of the final evaluation, all by default")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any option of the experiment"
+    )
+    sub.set_defaults(command=_late("train"))
+
+
+def _add_evaluate(commands: Any) -> None:
+    sub = commands.add_parser("evaluate", help="the log-likelihood of a run by importance sampling")
+    sub.add_argument("run", metavar="RUN", help="run folder")
+    sub.add_argument("--samples", type=int, default=1000, help="importance samples an image, K")
+    sub.add_argument("--images", type=int, help="how many images, all by default")
+    sub.add_argument("--split", choices=["test", "validation"], default="test")
+    sub.add_argument("--chunk", type=int, help="samples at a time: memory and speed only")
+    sub.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
+    _add_data(sub)
+    _add_device(sub)
+    sub.set_defaults(command=_late("evaluate"))
+
+
+def _add_sample(commands: Any) -> None:
+    sub = commands.add_parser("sample", help="a picture of samples")
+    sub.add_argument("run", metavar="RUN", help="run folder")
+    sub.add_argument("-n", type=int, default=64, help="how many")
+    sub.add_argument("--temperature", type=float, default=1.0, help="below 1: more typical, less varied")
+    sub.add_argument("--out", metavar="FILE", default="samples.png", help="PNG; must not exist yet")
+    _add_device(sub)
+    sub.set_defaults(command=_late("sample_run"))
+
+
+def _add_reconstruct(commands: Any) -> None:
+    sub = commands.add_parser("reconstruct", help="a picture of test images and their reconstructions")
+    sub.add_argument("run", metavar="RUN", help="run folder")
+    sub.add_argument("-n", type=int, default=32, help="how many")
+    sub.add_argument("--out", metavar="FILE", default="reconstructions.png", help="PNG; must not exist yet")
+    _add_data(sub)
+    _add_device(sub)
+    sub.set_defaults(command=_late("reconstruct_run"))
+
+
+def _add_data(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--data-root", metavar="DIR", help="where data sets lie")
+    sub.add_argument("--download", action="store_true", help="fetch the data set if it is not there")
+
+
+def _add_device(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+
+
+def _list(options: argparse.Namespace) -> int:
+    """Print every experiment, and write them as JSON where asked to."""
+    from zoo.experiments import find, names
+    from zoo.figures import write_json
+
+    experiments = [find(name) for name in names()]
+    width = max(len(e.name) for e in experiments)
+    for e in experiments:
+        print(f"{e.name:{width}s}  {e.summary}" + (f"  (paper: {e.paper})" if e.paper else ""))
+    if options.json:
+        write_json(options.json, [e.described() for e in experiments])
+    return 0
+
+
+def _late(name: str) -> Callable[[argparse.Namespace], int]:
+    """A command of `zoo.commands`, imported (and PyTorch with it) when it is run."""
+
+    def command(options: argparse.Namespace) -> int:
+        commands = importlib.import_module("zoo.commands")
+        result: int = getattr(commands, name)(options)
+        return result
+
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

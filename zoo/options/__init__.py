@@ -1,0 +1,1 @@
+"""What can be set: typed options as frozen dataclasses, read and checked without PyTorch."""

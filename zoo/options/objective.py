@@ -1,0 +1,44 @@
+"""Which bound is trained."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.options.typed import require
+
+
+@dataclass(frozen=True)
+class ObjectiveOptions:
+    """The ELBO, or with ``importance_samples`` above 1 the importance-weighted bound.
+
+    Attributes:
+        particles: samples of the latents an image.
+        warmup: steps over which the KL's factor rises linearly to 1.
+        free_bits: nats that each latent variable may cost at no charge.
+        importance_samples: k of the importance-weighted bound.
+    """
+
+    particles: int = 1
+    warmup: int = 0
+    free_bits: float = 0.0
+    importance_samples: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            UsageError: naming the option.
+        """
+        require(self.particles >= 1, "particles >= 1", self.particles)
+        require(self.warmup >= 0, "warmup >= 0", self.warmup)
+        require(self.free_bits >= 0, "free_bits >= 0", self.free_bits)
+        require(self.importance_samples >= 1, "importance_samples >= 1", self.importance_samples)
+
+    def build(self) -> Any:
+        """The objective."""
+        from zoo.objectives import ELBO, ImportanceWeighted
+        from zoo.schedules import LinearWarmup
+
+        if self.importance_samples > 1:
+            return ImportanceWeighted(self.importance_samples)
+        beta = LinearWarmup(self.warmup) if self.warmup else 1.0
+        return ELBO(num_particles=self.particles, beta=beta, free_bits=self.free_bits)

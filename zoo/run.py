@@ -1,0 +1,211 @@
+"""Training an experiment into a run folder, and what can be done with the run afterwards."""
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyro
+import torch
+from torch import Tensor
+
+from zoo.data import Batches, ImageData, load_data
+from zoo.errors import UsageError
+from zoo.evaluation import evaluate
+from zoo.experiments import Experiment
+from zoo.importance import LogLikelihood, evaluating
+from zoo.pictures import save_grid
+from zoo.sampling import reconstruct, sample
+from zoo.system import System
+from zoo.training import parallel
+from zoo.training.fit import fit
+from zoo.training.logger import Logger
+from zoo.training.run_folder import RunFolder
+from zoo.training.trainer import Fit, Trainer
+
+MAY_CHANGE = ("epochs", "steps", "log_every", "save_every", "histograms")  # when a run goes on
+PICTURES = 10  # times a run that samples go to TensorBoard
+MONITORED = 1000  # validation images of the curve
+
+
+def images_of(experiment: Experiment, *, data_root: str | Path | None, download: bool = False) -> ImageData:
+    """The experiment's images; drawn once and for all where they are binarised statically.
+
+    Raises:
+        DataError: if they are missing or unreadable.
+        UsageError: if they are not what the likelihood is for.
+    """
+    options = experiment.data
+    data = load_data(options.data, data_root=data_root, download=download, validation=options.validation)
+    if options.binarize == "static":
+        data = data.binarized(options.binarize_seed)
+    _require_fitting_likelihood(experiment, data)
+    return data
+
+
+def held_out(experiment: Experiment, data: ImageData, system: System, split: str) -> Tensor:
+    """Test or validation images as the likelihood takes them; what is drawn is drawn from a fixed seed."""
+    if experiment.data.binarize == "dynamic":
+        data = data.binarized(experiment.data.binarize_seed)
+    return system.encoding(getattr(data, split), data.levels)
+
+
+def train(
+    experiment: Experiment,
+    data: ImageData,
+    folder: RunFolder | None,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    resume: bool = False,
+) -> tuple[System, Fit]:
+    """Train an experiment's system into a folder; the returned system has the parameters to evaluate."""
+    torch.manual_seed(seed)
+    system = System(experiment, data.image_shape)
+    batches = Batches(
+        data.train,
+        min(experiment.training.batch_size, len(data.train)),
+        encoding=system.encoding,
+        levels=data.levels,
+        seed=seed,
+        rank=parallel.rank(),
+        world_size=parallel.world_size(),
+    ).to(device)
+    monitor = Monitor(system, held_out(experiment, data, system, "validation"), experiment)
+    result = fit(
+        system.model,
+        system.guide,
+        system.objective,
+        batches,
+        device=device,
+        seed=seed,
+        run=folder,
+        resume=resume,
+        callbacks=[monitor],
+        options=experiment.training,
+    )
+    system.model, system.guide = result.average.model, result.average.guide
+    return system, result
+
+
+class Monitor:
+    """At the end of an epoch: the validation ELBO and, a few times a run, samples and reconstructions."""
+
+    def __init__(self, system: System, validation: Tensor, experiment: Experiment) -> None:
+        self.system, self.validation = system, validation[:MONITORED]
+        self.every = max(1, experiment.training.epochs // PICTURES)
+
+    def __call__(self, trainer: Trainer) -> None:
+        """Log what the averaged parameters do."""
+        loss, epoch = trainer.evaluated, trainer.step // len(trainer.batches)
+        validation = self.validation.to(trainer.device)
+        if len(validation):
+            elbo = -mean_loss(loss, validation)
+            trainer.logger.scalars(trainer.step, {"validation/elbo": elbo})
+        if epoch % self.every == 0:
+            decode = self.system.encoding.decode
+            pictures = {"samples": decode(sample(loss.model, 64, mean=True))}
+            if len(validation):
+                pictures["reconstructions"] = side_by_side(loss.model, loss.guide, validation[:32], decode)
+            trainer.logger.images(trainer.step, pictures)
+
+
+@torch.no_grad()
+def mean_loss(loss: Any, x: Tensor, batch_size: int = 100) -> float:
+    """The loss in evaluation mode, mean over all images."""
+    with evaluating(loss):
+        total = sum(loss(batch) * len(batch) for batch in x.split(batch_size))
+    return float(total) / len(x)
+
+
+def evaluate_run(
+    system: System,
+    data: ImageData,
+    *,
+    samples: int,
+    images: int | None,
+    split: str = "test",
+    seed: int = 0,
+    chunk: int | None = None,
+    device: str | torch.device = "cpu",
+) -> LogLikelihood:
+    """The log-likelihood of the first `images` test images (all by default).
+
+    Raises:
+        UsageError: if fewer than one image is asked for, or more than there are.
+    """
+    x = held_out(system.experiment, data, system, split).to(device)
+    if images is not None and not 1 <= images <= len(x):
+        raise UsageError(f"expected 1 to {len(x)} images, all of the {split} set; got {images}")
+    return evaluate(system.model, system.guide, x[:images], samples, seed=seed, chunk=chunk)
+
+
+def side_by_side(model: Any, guide: Any, x: Tensor, decode: Any) -> Tensor:
+    """Images and their reconstructions in turn, for a grid with an even number of columns."""
+    pairs = torch.stack([decode(x), decode(reconstruct(model, guide, x))], dim=1)
+    return pairs.flatten(0, 1)
+
+
+def save_pictures(system: System, x: Tensor, folder: RunFolder) -> list[Path]:
+    """Samples and reconstructions of the images x as PNG grids in the run's folder."""
+    decode = system.encoding.decode
+    samples = folder.pictures / "samples.png"
+    save_grid(decode(sample(system.model, 64, mean=True)), samples, columns=8, overwrite=True)
+    reconstructions = folder.pictures / "reconstructions.png"
+    pairs = side_by_side(system.model, system.guide, x[:32], decode)
+    save_grid(pairs, reconstructions, columns=8, overwrite=True)
+    return [samples, reconstructions]
+
+
+def log_test(system: System, folder: RunFolder, result: LogLikelihood, step: int) -> None:
+    """The test figures beside the curves, and in TensorBoard's table of settings."""
+    figures = {f"test/{k}": v for k, v in result.summary().items() if v is not None}
+    with Logger(folder) as logger:
+        logger.hparams(system.experiment.options(), figures)
+        logger.scalars(step, figures)
+
+
+def configuration(experiment: Experiment, data: ImageData, **settings: Any) -> dict[str, Any]:
+    """What a run's config.json holds."""
+    return {
+        "format": 1,
+        "experiment": experiment.name,
+        "image_shape": list(data.image_shape),
+        "options": experiment.options(),
+        **settings,
+        "versions": {
+            "torch": torch.__version__,
+            "pyro": pyro.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
+    """Check that a run goes on as it began.
+
+    Raises:
+        UsageError: naming the options that differ.
+    """
+    before = {**old["options"], **{k: old[k] for k in ("experiment", "image_shape", "seed")}}
+    now = {**new["options"], **{k: new[k] for k in ("experiment", "image_shape", "seed")}}
+    differ = [k for k in now if k not in MAY_CHANGE and before.get(k) != now[k]]
+    if differ:
+        changes = ", ".join(f"{k} was {before.get(k)}, is {now[k]}" for k in differ)
+        raise UsageError(
+            f"{folder} was trained otherwise: {changes}; leave that as it was, or train into another --out"
+        )
+
+
+def _require_fitting_likelihood(experiment: Experiment, data: ImageData) -> None:
+    options = experiment.options()
+    binary, likelihood = experiment.data.binarize != "none", options.get("likelihood")
+    if binary and likelihood == "logistic_mixture":
+        raise UsageError("a logistic mixture is for grey levels: add --set binarize=none")
+    if not binary and likelihood == "bernoulli":
+        raise UsageError("a Bernoulli likelihood is for binary images: add --set likelihood=logistic_mixture")
+    if likelihood == "logistic_mixture" and options["levels"] != data.levels:
+        raise UsageError(
+            f"the images have {data.levels} levels, the likelihood {options['levels']}: "
+            f"add --set levels={data.levels}"
+        )

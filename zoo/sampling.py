@@ -1,0 +1,91 @@
+"""Images from a model: samples, at any temperature, and reconstructions."""
+
+from functools import singledispatch
+from typing import Any
+
+import pyro.distributions as dist
+import pyro.poutine as poutine
+import torch
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.util import site_is_subsample
+from torch import Tensor
+
+from zoo.errors import UsageError
+from zoo.importance import evaluating
+from zoo.joint import Joint
+
+
+@torch.no_grad()
+def sample(model: Any, n: int, *, temperature: float = 1.0, mean: bool = False) -> Tensor:
+    """N images from the model, (n, C, H, W), as its likelihood has them.
+
+    Args:
+        model: called with ``n=n``.
+        n: at least 1.
+        temperature: factor of the standard deviations of the latents and of a mixture likelihood's scales;
+            below 1 the samples are more typical and less varied.
+        mean: E[x | z] in place of x ~ p(x | z), where the likelihood has a mean: for pictures.
+
+    Raises:
+        UsageError: if n < 1 or the temperature is not positive.
+    """
+    if n < 1:
+        raise UsageError(f"expected at least one sample; got {n}")
+    if not temperature > 0:
+        raise UsageError(f"expected a temperature > 0; got {temperature}")
+    with evaluating(model), Tempered(temperature), poutine.trace() as trace:
+        x = model(n=n)
+    return picture(trace.trace.nodes["x"]["fn"], x) if mean else x
+
+
+@torch.no_grad()
+def reconstruct(model: Any, guide: Any, x: Tensor) -> Tensor:
+    """E[x | z] with z ~ q(z | x), for images x (B, C, H, W); a draw where the likelihood has no mean."""
+    with evaluating(model, guide):
+        likelihood = Joint(model, guide, x).sample()["x"].prior
+        return picture(likelihood)
+
+
+def picture(likelihood: Any, x: Tensor | None = None) -> Tensor:
+    """The mean of p(x | z), or x (a draw, by default) where the distribution knows no mean."""
+    try:
+        return likelihood.mean
+    except NotImplementedError:
+        return likelihood.sample() if x is None else x
+
+
+class Tempered(Messenger):
+    """Scales the standard deviation of everything a model samples by a temperature."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if self.temperature != 1 and not msg["is_observed"] and not site_is_subsample(msg):
+            msg["fn"] = tempered(msg["fn"], self.temperature)
+
+
+@singledispatch
+def tempered(distribution: Any, temperature: float) -> Any:
+    """The distribution at a temperature; distributions without a scale (Bernoulli) stay as they are."""
+    if hasattr(distribution, "with_temperature"):
+        return distribution.with_temperature(temperature)
+    return distribution
+
+
+@tempered.register
+def _(distribution: torch.distributions.Independent, temperature: float) -> Any:
+    base = tempered(distribution.base_dist, temperature)
+    return dist.Independent(base, distribution.reinterpreted_batch_ndims)
+
+
+@tempered.register
+def _(distribution: torch.distributions.Normal, temperature: float) -> Any:
+    return dist.Normal(distribution.loc, distribution.scale * temperature)
+
+
+@tempered.register
+def _(distribution: torch.distributions.TransformedDistribution, temperature: float) -> Any:
+    base = tempered(distribution.base_dist, temperature)
+    return dist.TransformedDistribution(base, distribution.transforms)

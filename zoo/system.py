@@ -1,0 +1,122 @@
+"""A system: a model, its guide and the objective that trains them, built by name or loaded from a run."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from zoo.errors import CheckpointError, UsageError
+from zoo.experiments import Experiment, find
+
+
+class System(nn.Module):
+    """A pair of Pyro programs and their objective.
+
+    Attributes:
+        model: ``model(x)`` observes images (B, C, H, W), ``model(n=N)`` samples.
+        guide: ``guide(x)`` samples the latents.
+        objective: called with model and guide, returns the loss.
+        image_shape: (C, H, W).
+        experiment: what it was built from.
+    """
+
+    def __init__(self, experiment: Experiment, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.experiment, self.image_shape = experiment, image_shape
+        self.model, self.guide = experiment.system.build(image_shape)
+        self.objective = experiment.objective.build()
+
+    def loss(self) -> nn.Module:
+        """The objective applied to this pair."""
+        return self.objective(self.model, self.guide)
+
+    @property
+    def encoding(self) -> Any:
+        """How uint8 images become what the likelihood takes (`zoo.data`)."""
+        from zoo.data import Binary, Grid
+
+        return Grid() if self.experiment.data.binarize == "none" else Binary()
+
+    def parameter_count(self) -> int:
+        """Numbers that are trained; shared ones count once."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+def build(name: str, image_shape: Any = None, **overrides: Any) -> System:
+    """The system of an experiment, with fresh parameters.
+
+    Args:
+        name: of the experiment, ``biva_digits``; `zoo list` has them all.
+        image_shape: (C, H, W); the experiment's own by default.
+        overrides: options by name, ``latents=(8, 4), filters=12``.
+
+    Raises:
+        UsageError: for an unknown name or option, or a value out of range.
+    """
+    experiment = find(name).override(overrides)
+    return System(experiment, checked_shape(image_shape or experiment.image_shape))
+
+
+def load(run: str | Path, *, device: Any = "cpu") -> System:
+    """The system of a run folder with its trained parameters, averaged ones where the run kept them.
+
+    Raises:
+        UsageError: if there is no such run.
+        CheckpointError: if it has no checkpoint or a damaged one.
+    """
+    from zoo.training.run_folder import RunFolder
+
+    return load_run(RunFolder.open(run), device=device)
+
+
+def load_run(folder: Any, *, device: Any = "cpu") -> System:
+    """`load` for a run folder that is open already."""
+    from zoo.training.checkpoint import load_latest
+    from zoo.training.state import matching_checkpoint
+
+    config = folder.config
+    with _readable(folder):
+        system = build(config["experiment"], config["image_shape"], **config["options"])
+    state = load_latest(folder.checkpoints)
+    with matching_checkpoint():
+        loss = system.loss()
+        loss.load_state_dict(_evaluated(state))
+    return system.to(device)
+
+
+def checked_shape(image_shape: Any) -> tuple[int, int, int]:
+    """An image shape (C, H, W) of positive integers.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    shape = tuple(image_shape)
+    if len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape):
+        raise UsageError(f"expected image_shape (C, H, W), three positive integers; got {shape}")
+    return shape
+
+
+def _evaluated(state: dict[str, Any]) -> dict[str, Any]:
+    """The averaged parameters, or the last ones where no average was kept."""
+    average = state["average"]
+    if average is None:
+        return state["loss"]
+    prefix = "module."
+    return {key.removeprefix(prefix): v for key, v in average.items() if key.startswith(prefix)}
+
+
+class _readable:  # noqa: N801  a context manager, named as one
+    """Turns a configuration that lacks a key into one line."""
+
+    def __init__(self, folder: Any) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, (KeyError, TypeError)):
+            raise CheckpointError(
+                f"{self.folder.path}/config.json lacks what a run's configuration has ({error}); "
+                "train anew into another folder"
+            ) from error

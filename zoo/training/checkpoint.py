@@ -1,0 +1,312 @@
+"""Checkpoints that are whole or refused: one file, checked before torch looks at what is in it.
+
+    magic, 8 bytes | version, 4 | length of the payload, 8 | sha256, 32 | payload by ``torch.save``
+
+The digest covers everything but itself. It tells damage, not malice: what keeps a hostile file from
+running code is ``weights_only=True``. `torch.load` alone reads most flipped bits as other weights.
+
+Saving never touches a good file before the next good one is on the disk::
+
+    write and fsync .last.pt.tmp        last.pt = old    last.previous.pt = older
+    .last.pt.previous.tmp = old (link)  last.pt = old    last.previous.pt = older
+    rename .last.pt.tmp                 last.pt = new    last.previous.pt = older
+    rename .last.pt.previous.tmp        last.pt = new    last.previous.pt = old
+
+so a process killed anywhere leaves at least one that loads. There is one writer to a path
+(`RunFolder.lock` sees to it); a temporary file that a killed writer left is reused by the next.
+"""
+
+import errno
+import hashlib
+import io
+import os
+import pickle
+import re
+import shutil
+import struct
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.errors import CheckpointError
+
+LAST = "last.pt"
+
+_MAGIC = b"ZOOCKPT\n"
+_VERSION = 1
+_ZIP = b"PK\x03\x04"
+_PREFIX = struct.Struct("<8sIQ")  # this layout stays in later versions, so that they can be told
+_HEADER_BYTES = _PREFIX.size + hashlib.sha256().digest_size
+_PLAIN = (bool, int, float, str, type(None))
+_LEAVES = (*_PLAIN, torch.Tensor, torch.nn.Parameter)
+
+
+class _DamagedError(CheckpointError):
+    """Damaged or missing, so that the previous checkpoint is worth a try."""
+
+
+def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint at `path` by `state`; the one before stays as `previous_path(path)`.
+
+    Args:
+        path: The file; its folder is made if need be.
+        state: Tensors, numbers, strings, booleans and None in dicts, lists and tuples, nothing else:
+            only these come back from a loader that refuses to run code.
+
+    Raises:
+        TypeError: Something else is in `state`.
+        CheckpointError: The file could not be written. What was saved before is still there.
+    """
+    path = Path(path)
+    _check_plain(state, "state")
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getbuffer()
+    header = _header(_VERSION, payload)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, [header, payload])
+    except OSError as error:
+        raise CheckpointError(
+            f"could not save checkpoint {path}: expected room for {len(header) + len(payload)} bytes "
+            f"and the right to write there; got '{_reason(error)}'; what was saved before is intact; "
+            "free some space or mend the permissions, then resume"
+        ) from error
+
+
+def load_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote, after its length and sha256 were found right.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, foreign, hostile or of a newer format.
+    """
+    path = Path(path)
+    header, payload = _read(path)
+    _verify(path, header, payload)
+    return _unpickle(path, payload, map_location)
+
+
+def load_latest(folder: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Load ``last.pt`` of a folder or, if that is damaged or missing, the one before it.
+
+    Warns:
+        RuntimeWarning: The previous checkpoint had to be taken.
+
+    Raises:
+        CheckpointError: Neither loads, or ``last.pt`` is sound but not for us (hostile, newer).
+    """
+    last = Path(folder) / LAST
+    previous = previous_path(last)
+    if not last.exists() and not previous.exists():
+        raise CheckpointError(
+            f"no checkpoint in {folder}: expected {last.name} or {previous.name}, found neither; "
+            "the run may have ended before its first save: start it anew"
+        )
+    try:
+        return load_checkpoint(last, map_location)
+    except _DamagedError as damage:
+        reason = str(damage)
+    try:
+        state = load_checkpoint(previous, map_location)
+    except CheckpointError as error:
+        raise CheckpointError(f"no good checkpoint in {folder}: {reason}; and {error}") from None
+    warnings.warn(f"{reason}; going on from {previous}", RuntimeWarning, stacklevel=2)
+    return state
+
+
+def previous_path(path: str | Path) -> Path:
+    """Where `save_checkpoint` keeps the checkpoint before the one at `path`.
+
+    >>> previous_path("run/last.pt").name
+    'last.previous.pt'
+    """
+    path = Path(path)
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+# Saving
+
+
+def _check_plain(value: Any, where: str) -> None:
+    # Exact types: a subclass (numpy.float64, an enum) is pickled by its class, which loading refuses.
+    for key, child, place in _children(value, where):
+        if type(key) not in _PLAIN:
+            raise TypeError(f"expected plain keys in {where}; got {key!r}; use strings or integers")
+        _check_plain(child, place)
+    if type(value) not in (dict, OrderedDict, list, tuple, *_LEAVES):
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        raise TypeError(
+            f"expected tensors, numbers, strings, dicts and lists in a checkpoint; got {kind} at "
+            f"{where}; convert it, e.g. by float(), list() or torch.as_tensor()"
+        )
+
+
+def _children(value: Any, where: str) -> Iterator[tuple[Any, Any, str]]:
+    if isinstance(value, dict):
+        yield from ((key, child, f"{where}[{key!r}]") for key, child in value.items())
+    elif isinstance(value, list | tuple):
+        yield from ((i, child, f"{where}[{i}]") for i, child in enumerate(value))
+
+
+def _header(version: int, payload: bytes | memoryview) -> bytes:
+    prefix = _PREFIX.pack(_MAGIC, version, len(payload))
+    return prefix + _digest(prefix, payload)
+
+
+def _digest(prefix: bytes, payload: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(prefix)
+    digest.update(payload)
+    return digest.digest()
+
+
+def _replace(path: Path, chunks: list[bytes | memoryview]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    spare = path.with_name(f".{path.name}.previous.tmp")
+    try:
+        _write_synced(temporary, chunks)
+        had_one = _second_name(path, spare)
+        os.replace(temporary, path)
+        if had_one:
+            os.replace(spare, previous_path(path))
+        _sync_folder(path.parent)
+    finally:
+        for leftover in (temporary, spare):
+            with suppress(OSError):
+                os.unlink(leftover)
+
+
+def _write_synced(path: Path, chunks: list[bytes | memoryview]) -> None:
+    with open(path, "wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _second_name(path: Path, spare: Path) -> bool:
+    with suppress(FileNotFoundError):
+        os.unlink(spare)
+    if not path.exists():
+        return False
+    try:
+        os.link(path, spare)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(path, spare)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    # The renames are on the disk when the folder is. Windows opens no folders.
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+            raise
+    finally:
+        os.close(descriptor)
+
+
+# Loading
+
+
+def _read(path: Path) -> tuple[bytes, bytes]:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_HEADER_BYTES), file.read()
+    except FileNotFoundError:
+        raise _DamagedError(
+            f"no checkpoint at {path}: expected a file, found nothing; check the path"
+        ) from None
+    except IsADirectoryError:
+        raise CheckpointError(
+            f"expected a checkpoint file at {path}; got a folder; name a file in it, e.g. {LAST}"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(
+            f"could not read checkpoint {path}: got '{_reason(error)}'; mend the permissions or the disk"
+        ) from error
+
+
+def _verify(path: Path, header: bytes, payload: bytes) -> None:
+    cure = f"use {previous_path(path).name}, a copy, or train again"
+    total = len(header) + len(payload)
+    if header[: len(_MAGIC)] != _MAGIC[: len(header)] or not header:
+        raise _DamagedError(
+            f"{path} is not a checkpoint of this library: expected a file that starts with {_MAGIC!r}; "
+            f"got {_describe(header)}; {cure}"
+        )
+    if len(header) < _HEADER_BYTES:
+        raise _DamagedError(
+            f"checkpoint {path} is truncated: expected at least {_HEADER_BYTES} bytes; got {total}; {cure}"
+        )
+    prefix, digest = header[: _PREFIX.size], header[_PREFIX.size :]
+    _, version, length = _PREFIX.unpack(prefix)
+    if length != len(payload):
+        raise _DamagedError(
+            f"checkpoint {path} is truncated or damaged: expected {_HEADER_BYTES + length} bytes; "
+            f"got {total}; {cure}"
+        )
+    if _digest(prefix, payload) != digest:
+        raise _DamagedError(
+            f"checkpoint {path} is damaged: expected sha256 {digest.hex()[:12]}...; "
+            f"got {_digest(prefix, payload).hex()[:12]}...; {cure}"
+        )
+    if version != _VERSION:
+        raise CheckpointError(
+            f"checkpoint {path} has another format: expected version {_VERSION}; got {version}; "
+            "load it with the version of this library that wrote it"
+        )
+
+
+def _describe(start: bytes) -> str:
+    if not start:
+        return "nothing, it is empty"
+    if start.startswith(_ZIP):
+        return "a zip archive, perhaps of torch.save itself"
+    if start.startswith(b"\x80"):
+        return "a pickle"
+    return repr(start[: len(_MAGIC)])
+
+
+def _unpickle(path: Path, payload: bytes, map_location: Any) -> dict[str, Any]:
+    if not payload.startswith(_ZIP):  # torch.load would try formats that torch.save no longer writes
+        raise CheckpointError(
+            f"{path} is not a weights file: expected an archive of torch.save in it; got "
+            f"{_describe(payload)}; use a checkpoint that save_checkpoint wrote"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a strange pickle; what matters is raised
+            state = torch.load(io.BytesIO(payload), map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own message advises weights_only=False, the one thing not to do: it is not shown.
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        raise CheckpointError(
+            f"{path} is not a weights file: expected tensors and plain values; got "
+            f"{found.group(1) if found else 'something else'}, which could run code, so nothing was "
+            "loaded; use a checkpoint of this library from a source you trust"
+        ) from None
+    except Exception as error:
+        raise CheckpointError(
+            f"could not load checkpoint {path}: expected tensors and plain values for "
+            f"map_location={map_location!r}; got '{_reason(error)}'; try map_location='cpu'"
+        ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(
+            f"{path} is not a training state: expected a dict; got {type(state).__name__}; "
+            "use a checkpoint that save_checkpoint wrote"
+        )
+    return state
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return (text or type(error).__name__).splitlines()[0]

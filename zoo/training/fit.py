@@ -1,0 +1,63 @@
+"""`fit`: any Pyro model and guide, any objective, any images."""
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.data import Batches
+from zoo.options.training import TrainingOptions
+from zoo.options.typed import override
+from zoo.training import parallel
+from zoo.training.run_folder import RunFolder
+from zoo.training.sources import as_batches
+from zoo.training.trainer import Fit, Trainer
+
+
+def fit(
+    model: Callable[..., Any],
+    guide: Callable[..., Any],
+    objective: Callable[..., nn.Module],
+    data: Tensor | Batches | Iterable[Tensor],
+    *,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+    run: RunFolder | None = None,
+    resume: bool = False,
+    callbacks: Iterable[Callable[["Trainer"], None]] = (),
+    options: TrainingOptions | None = None,
+    **changes: Any,
+) -> Fit:
+    """Train a model and its guide.
+
+    Args:
+        model: an nn.Module that is a Pyro program; ``model(x)`` observes images.
+        guide: an nn.Module that is a Pyro program; ``guide(x)`` samples the latents.
+        objective: called with model and guide, returns the loss module: `zoo.ELBO`,
+            `zoo.ImportanceWeighted`, or one of Pyro's, ``Trace_ELBO()``.
+        data: images as the likelihood takes them (N, ...), or `Batches`, or an iterable of batches that can
+            be gone through once an epoch.
+        device: ``cpu``, ``cuda``, ...; model, guide and data are moved there.
+        seed: of the order of images and of all noise. Seeds PyTorch's global generator.
+        run: where checkpoints, curves and pictures go; nowhere by default.
+        resume: whether to go on from the run's last checkpoint, if it has one.
+        callbacks: called at the end of every epoch, with the `Trainer`.
+        options: the recipe; by default `TrainingOptions`' own.
+        changes: options by name, ``epochs=10, learning_rate=1e-3``.
+
+    Raises:
+        UsageError: for an unknown option or one out of range.
+        DataError: if there is no batch, or one that is not finite.
+        NonFiniteError: if the loss or a gradient is not finite; the last checkpoint stays.
+    """
+    options = override(options or TrainingOptions(), changes)
+    torch.manual_seed(seed + parallel.rank())
+    batches = as_batches(data, options.batch_size, seed)
+    loss = objective(model, guide).to(device)
+    trainer = Trainer(loss, batches, options, torch.device(device), run=run, callbacks=callbacks)
+    with run.lock() if run is not None and trainer.leads else nullcontext():
+        if resume and run is not None:
+            trainer.resume(run)
+        return trainer.run_to_the_end()

@@ -1,0 +1,62 @@
+"""Training by several processes, one a device: ``torchrun --nproc-per-node 2 -m zoo train ...``.
+
+Each process takes its slice of every batch and the gradients are averaged, so P processes train as one does
+with the same batch; rank 0 alone writes.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def rank() -> int:
+    """This process's number, 0 where it is alone."""
+    return distributed.get_rank() if _initialised() else 0
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if _initialised() else 1
+
+
+def synchronised(loss: nn.Module) -> Callable[..., Any]:
+    """The loss with gradients averaged over the processes; the loss itself where there is one."""
+    return DistributedDataParallel(loss) if world_size() > 1 else loss
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the processes that torchrun started, if it did."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _initialised():
+        yield
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def local_device(device: torch.device) -> torch.device:
+    """This process's own GPU where there are several processes; else the device itself."""
+    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return device
+
+
+def any_process(flag: bool) -> bool:
+    """Whether `flag` is set in any of the processes, so that all stop at the same step."""
+    if world_size() == 1:
+        return flag
+    flags: list[Any] = [None] * world_size()
+    distributed.all_gather_object(flags, flag)
+    return any(flags)
+
+
+def _initialised() -> bool:
+    return distributed.is_available() and distributed.is_initialized()

@@ -1,0 +1,258 @@
+"""The folder of a training run.
+
+config.json     what the run was started with; written once
+metrics.jsonl   one JSON object a line: {"step": 100, "loss_nats": 19.3}
+tensorboard/    event files
+checkpoints/    last.pt, last.previous.pt
+pictures/       grids of samples and reconstructions
+.lock           pid of the process that trains into it
+"""
+
+import difflib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+from zoo.errors import CheckpointError, UsageError
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
+class RunFolder:
+    """Paths, configuration, lock and metrics of one run. Make it by `create` or `open`."""
+
+    def __init__(self, path: str | Path, config: dict[str, Any]) -> None:
+        self.path = Path(path)
+        self.config = config
+
+    @classmethod
+    def create(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
+        """Make a new run, with the folders above it; `config` must be what JSON can hold.
+
+        Raises:
+            UsageError: The folder has something in it, or cannot be made.
+        """
+        path = Path(path)
+        text = json.dumps(config, indent=2, allow_nan=False) + "\n"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise _in_the_way(path)
+            _write_new(path / "config.json", text)
+        except FileExistsError:
+            raise _in_the_way(path) from None
+        except OSError as error:
+            raise UsageError(
+                f"expected a folder for the run at {path} that can be written; got "
+                f"'{error.strerror}'; choose another --out"
+            ) from error
+        return cls(path, json.loads(text))
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """Open a run that `create` made.
+
+        Raises:
+            UsageError: There is no run at `path`; runs of like names beside it are offered.
+            CheckpointError: Its ``config.json`` is damaged.
+        """
+        path = Path(path)
+        if not (path / "config.json").is_file():
+            raise UsageError(_no_run(path))
+        return cls(path, _read_config(path / "config.json"))
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The newest checkpoint."""
+        return self.checkpoints / "last.pt"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of the event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def pictures(self) -> Path:
+        """Folder of the pictures."""
+        return self.path / "pictures"
+
+    @property
+    def metrics_file(self) -> Path:
+        """File of the metrics."""
+        return self.path / "metrics.jsonl"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; the kernel lets go when the process ends, however it does.
+
+        Raises:
+            UsageError: Another process trains into this folder.
+        """
+        with _open_lock(self.path / ".lock") as file:
+            _acquire(file, self.path)
+            # Forked data workers would hold the lock on after a killed trainer: they close their copy.
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=file.close)
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
+
+    def append_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Add a line to ``metrics.jsonl``; what is not finite is written as null.
+
+        Args:
+            metrics: ``{"step": 100, "loss_nats": 19.3}``; the step is required.
+        """
+        if "step" not in metrics:
+            raise ValueError(f"expected a 'step' among the metrics; got {sorted(metrics)}; add it")
+        line = json.dumps(_finite(dict(metrics)), allow_nan=False).encode() + b"\n"
+        with open(self.metrics_file, "ab+") as file:
+            file.write(line if _ends_a_line(file) else b"\n" + line)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All lines of ``metrics.jsonl`` that are whole."""
+        return [metrics for _, metrics in self._whole_lines()]
+
+    def truncate_metrics(self, after_step: int) -> None:
+        """Drop the lines of later steps, and torn ones: a run resumed at `after_step` writes them anew."""
+        if not self.metrics_file.exists():
+            return
+        kept = b"".join(
+            line + b"\n" for line, metrics in self._whole_lines() if metrics["step"] <= after_step
+        )
+        if kept != self.metrics_file.read_bytes():
+            os.replace(_temporary(self.metrics_file, kept), self.metrics_file)
+
+    def _whole_lines(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        if not self.metrics_file.exists():
+            return
+        for line in self.metrics_file.read_bytes().split(b"\n"):
+            with suppress(ValueError):
+                metrics = json.loads(line)
+                if isinstance(metrics, dict) and isinstance(metrics.get("step"), int):
+                    yield line, metrics
+
+
+def _in_the_way(path: Path) -> UsageError:
+    found = "a file" if path.is_file() else "one with files in it"
+    return UsageError(
+        f"expected a new or empty folder for the run at {path}; got {found}; go on with that run by "
+        "--resume or choose another --out"
+    )
+
+
+def _no_run(path: Path) -> str:
+    if path.is_dir():
+        inside = [f"{path.name}/{name}" for name in _runs_in(path)[:3]]
+        hint = f"did you mean {' or '.join(inside)}?" if inside else "it is not a run of this library"
+        return f"expected a run at {path}; got a folder without config.json; {hint}"
+    found = "a file" if path.exists() else "nothing there"
+    near = difflib.get_close_matches(path.name, _runs_in(path.parent))
+    hint = f"did you mean {' or '.join(near)}?" if near else "check the path, or train first"
+    return f"expected a run at {path}; got {found}; {hint}"
+
+
+def _runs_in(folder: Path) -> list[str]:
+    with suppress(OSError):
+        return sorted(entry.parent.name for entry in folder.glob("*/config.json"))
+    return []
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"expected JSON in {path}; got '{error}'; restore the file or start another run"
+        ) from error
+    if not isinstance(config, dict):
+        raise CheckpointError(
+            f"expected a JSON object in {path}; got {type(config).__name__}; restore the file or "
+            "start another run"
+        )
+    return config
+
+
+def _write_new(path: Path, text: str) -> None:
+    # A link, unlike a rename, never replaces: of two that create one run at a time one fails.
+    temporary = _temporary(path, text.encode())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path, content: bytes) -> Path:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _open_lock(path: Path) -> IO[str]:
+    try:
+        return open(path, "a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"expected a run folder that can be written at {path.parent}; got '{error.strerror}'; "
+            "mend its permissions or choose another --out"
+        ) from error
+
+
+def _acquire(file: IO[str], folder: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        raise UsageError(
+            f"expected {folder} to be free; got a run in it by process {owner}; wait for it, stop it "
+            "or choose another --out"
+        ) from None
+    except OSError:  # some network file systems know no locks
+        return
+
+
+def _ends_a_line(file: IO[bytes]) -> bool:
+    # A full disk or a kill may have left half a line: the next one must not be glued to it.
+    if file.seek(0, os.SEEK_END) == 0:
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(child) for child in value]
+    return _finite(value.item()) if hasattr(value, "item") else value

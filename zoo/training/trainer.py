@@ -1,0 +1,269 @@
+"""The training loop.
+
+A run is a pure function of its options and its seed: the order of images and their noise belong to
+(seed, epoch, batch), whatever else is random is in the checkpoint. So a run that was killed and goes on is
+the run that was not killed, bit for bit (on the same device with as many threads).
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from zoo.compilation import compile_loss
+from zoo.errors import NonFiniteError, UsageError
+from zoo.options.training import TrainingOptions
+from zoo.schedules import GeometricDecay
+from zoo.training import parallel
+from zoo.training.checkpoint import load_latest, save_checkpoint
+from zoo.training.logger import Logger, NullLogger
+from zoo.training.progress import Progress
+from zoo.training.run_folder import RunFolder
+from zoo.training.signals import StopRequest
+from zoo.training.sources import floating
+from zoo.training.state import generator_states, matching_checkpoint, set_generator_states
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+OPTIMIZERS = {"adamax": torch.optim.Adamax, "adam": torch.optim.Adam}
+
+
+@dataclass
+class Fit:
+    """What `fit` returns.
+
+    Attributes:
+        loss: the trained loss, an nn.Module with ``.model`` and ``.guide``.
+        average: the same with averaged parameters, where ``ema`` was set; else `loss`. Evaluate this one.
+        step: steps done.
+        seconds: that this call took.
+        interrupted: whether a signal ended it before the last step.
+    """
+
+    loss: Any
+    average: Any
+    step: int
+    seconds: float
+    interrupted: bool
+
+
+class Trainer:
+    """The state of a training run and its steps; `fit` makes one.
+
+    Attributes:
+        loss: the loss module.
+        average: its exponential moving average, or None.
+        step: steps done.
+        logger: TensorBoard and the metrics file, or nothing.
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        batches: Any,
+        options: TrainingOptions,
+        device: torch.device,
+        *,
+        run: RunFolder | None = None,
+        callbacks: Iterable[Callable[["Trainer"], None]] = (),
+    ) -> None:
+        self.loss, self.batches, self.options, self.device = loss, batches, options, device
+        self.folder = run
+        self.leads = parallel.rank() == 0  # the process that writes
+        self.callbacks = list(callbacks)
+        self.parameters = [p for p in loss.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise UsageError("nothing to train: model and guide must be nn.Modules with parameters")
+        self.optimizer = OPTIMIZERS[options.optimizer](self.parameters, lr=options.learning_rate)
+        self.rate = GeometricDecay(
+            options.learning_rate, options.learning_rate_decay, options.learning_rate_floor
+        )
+        self.average = _averaged(loss, options.ema)
+        self.run_loss: Any = parallel.synchronised(loss)
+        self.step = 0
+        self.logger: Any = NullLogger()
+        self._request = StopRequest()
+        self._warm = False  # after the first step
+        self._saved_at = time.monotonic()
+        self._finite = torch.ones((), dtype=torch.bool, device=device)
+
+    @property
+    def total_steps(self) -> int:
+        """The step at which the run ends."""
+        return self.options.steps or self.options.epochs * len(self.batches)
+
+    @property
+    def evaluated(self) -> Any:
+        """The loss to evaluate with: the average where there is one."""
+        return self.loss if self.average is None else self.average.module
+
+    def run_to_the_end(self) -> Fit:
+        """All steps from here on."""
+        started = time.monotonic()
+        progress = Progress(self.total_steps, self.step)
+        with progress, self._logger() as self.logger, StopRequest() as self._request:
+            for epoch in range(self.step // len(self.batches), self._epochs()):
+                self._epoch(epoch, progress)
+                if self._request.received:
+                    break
+            self._checkpoint()
+        seconds = time.monotonic() - started
+        return Fit(self.loss, self.evaluated, self.step, seconds, self.step < self.total_steps)
+
+    def resume(self, folder: RunFolder) -> None:
+        """Load the last checkpoint of a run, if it has one.
+
+        Raises:
+            CheckpointError: if it is damaged or was made for another model.
+        """
+        if folder.last_checkpoint.exists():
+            self.load_state_dict(load_latest(folder.checkpoints, map_location=self.device))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a run needs to go on."""
+        return {
+            "step": self.step,
+            "loss": self.loss.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "noise": generator_states(self.device),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        with matching_checkpoint():
+            self.loss.load_state_dict(state["loss"])
+            if self.average is not None:
+                self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = state["step"]
+            set_generator_states(state["noise"], self.device)
+
+    def train_step(self, x: Tensor) -> dict[str, Tensor]:
+        """One step on a batch; returns the loss and the gradient's norm, on the device."""
+        self._schedule()
+        self.optimizer.zero_grad(set_to_none=True)
+        value = self.run_loss(x)
+        value.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.options.clip or math.inf)
+        self._finite &= torch.isfinite(norm) & torch.isfinite(value.detach())
+        if self.device.type == "cpu":  # elsewhere reading a number would wait for the device
+            self._require_finite()
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.loss)
+        self.step += 1
+        return {"loss": value.detach(), "gradient_norm": norm}
+
+    def _epoch(self, epoch: int, progress: Progress) -> None:
+        clock = _Clock(self.step)
+        self.loss.train()
+        for x in self.batches.epoch(epoch, self.step - epoch * len(self.batches)):
+            x = floating(x).to(self.device, non_blocking=True)
+            with self._checks():
+                measured = self.train_step(x)
+            self._compile_once(x)
+            if self._due(self.options.log_every):
+                self._log(measured, len(x), clock, progress)
+            if self.options.save_every and self._due(self.options.save_every):
+                self._checkpoint()
+            if self._ends():
+                break
+        if self.step == (epoch + 1) * len(self.batches):
+            self._end_of_epoch()
+
+    def _checks(self) -> Any:
+        """Pyro's and PyTorch's checks of values: as they are in a run's first step, off after it."""
+        return pyro.validation_enabled(False) if self._warm else nullcontext()
+
+    def _compile_once(self, x: Tensor) -> None:
+        if self.options.compile and not self._warm and self.run_loss is self.loss:
+            self.run_loss = compile_loss(self.loss, x)
+        self._warm = True
+
+    def _ends(self) -> bool:
+        """Whether the run is over, or a signal has asked for its end; all processes agree."""
+        if parallel.world_size() > 1 and not self._due(self.options.log_every):
+            return False
+        self._request.received = parallel.any_process(self._request.received)
+        return self._request.received or self.step >= self.total_steps
+
+    def _end_of_epoch(self) -> None:
+        if self.leads:
+            devices = [self.device] if self.device.type == "cuda" else []
+            with torch.random.fork_rng(devices):  # what callbacks draw leaves the run's noise alone
+                for callback in self.callbacks:
+                    callback(self)
+            if self.options.histograms:
+                self.logger.histograms(self.step, dict(self.loss.named_parameters()))
+        rested = time.monotonic() - self._saved_at
+        if not self.options.save_every and rested > SECONDS_BETWEEN_CHECKPOINTS:
+            self._checkpoint()
+
+    def _log(self, measured: dict[str, Tensor], images: int, clock: "_Clock", progress: Progress) -> None:
+        self._require_finite()
+        measured = {**measured, **getattr(self.loss, "stats", {})}
+        values = {name: float(value) for name, value in measured.items()}
+        rates = {
+            "learning_rate": self.rate(self.step - 1),
+            "images_per_second": images * parallel.world_size() * clock.rate(self.step),
+        }
+        self.logger.scalars(self.step, {f"train/{k}": v for k, v in {**values, **rates}.items()})
+        progress.update(self.step, {key: values[key] for key in ("loss", "elbo", "kl") if key in values})
+
+    def _checkpoint(self) -> None:
+        self._require_finite()
+        if self.folder is not None and self.leads:
+            save_checkpoint(self.folder.last_checkpoint, self.state_dict())
+            self._saved_at = time.monotonic()
+
+    def _require_finite(self) -> None:
+        if not self._finite:
+            stats = getattr(self.loss, "stats", {})
+            bad = [name for name, value in stats.items() if not math.isfinite(value)]
+            where = f" (terms: {', '.join(bad)})" if bad else " (in a gradient)"
+            raise NonFiniteError(
+                f"the loss is not finite at step {self.step + 1}{where}; the last checkpoint is kept: "
+                "try a smaller learning_rate, or clip=1"
+            )
+
+    def _schedule(self) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(self.step)
+        if hasattr(self.loss, "schedule"):
+            self.loss.schedule(self.step)
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step >= self.total_steps
+
+    def _epochs(self) -> int:
+        return math.ceil(self.total_steps / len(self.batches))
+
+    def _logger(self) -> Any:
+        if self.folder is None or not self.leads:
+            return NullLogger()
+        self.folder.truncate_metrics(self.step)
+        return Logger(self.folder, purge_step=self.step + 1 if self.step else None)
+
+
+class _Clock:
+    """Steps a second since the last reading."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.time = step, time.monotonic()
+
+    def rate(self, step: int) -> float:
+        now = time.monotonic()
+        rate = (step - self.step) / max(now - self.time, 1e-9)
+        self.step, self.time = step, now
+        return rate
+
+
+def _averaged(loss: nn.Module, decay: float) -> AveragedModel | None:
+    return AveragedModel(loss, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
