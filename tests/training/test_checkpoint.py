@@ -295,6 +295,17 @@ def test_hostile_pickle_with_a_valid_digest_is_named_and_not_passed_over(saved, 
         load_latest(saved.parent)
 
 
+def test_a_script_is_no_weights_file(saved, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated; its files are still about
+        torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / "script"))
+    payload = (tmp_path / "script").read_bytes()
+    saved.write_bytes(checkpoint._header(1, payload) + payload)
+    with pytest.raises(CheckpointError, match="not a weights file") as caught:
+        load_checkpoint(saved)
+    assert "weights_only" not in str(caught.value)
+
+
 def test_nonsense_with_a_valid_digest(saved):
     for payload in (b"", b"nonsense", b"PK\3\4 nonsense"):
         saved.write_bytes(checkpoint._header(1, payload) + payload)

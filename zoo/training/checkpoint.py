@@ -286,25 +286,29 @@ def _unpickle(path: Path, payload: bytes, map_location: Any) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a strange pickle; what matters is raised
             state = torch.load(io.BytesIO(payload), map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        # torch's own message advises weights_only=False, the one thing not to do: it is not shown.
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        raise CheckpointError(
-            f"{path} is not a weights file: expected tensors and plain values; got "
-            f"{found.group(1) if found else 'something else'}, which could run code, so nothing was "
-            "loaded; use a checkpoint of this library from a source you trust"
-        ) from None
     except Exception as error:
-        raise CheckpointError(
-            f"could not load checkpoint {path}: expected tensors and plain values for "
-            f"map_location={map_location!r}; got '{_reason(error)}'; try map_location='cpu'"
-        ) from error
+        raise _refusal(path, error, map_location) from None
     if not isinstance(state, dict):
         raise CheckpointError(
             f"{path} is not a training state: expected a dict; got {type(state).__name__}; "
             "use a checkpoint that save_checkpoint wrote"
         )
     return state
+
+
+def _refusal(path: Path, error: Exception, map_location: Any) -> CheckpointError:
+    # torch's own message advises weights_only=False, the one thing not to do: it is not shown.
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        return CheckpointError(
+            f"{path} is not a weights file: expected tensors and plain values; got "
+            f"{found.group(1) if found else 'something else'}, which could run code, so nothing was "
+            "loaded; use a checkpoint of this library from a source you trust"
+        )
+    return CheckpointError(
+        f"could not load checkpoint {path}: expected tensors and plain values for "
+        f"map_location={str(map_location)!r}; got '{_reason(error)}'; try map_location='cpu'"
+    )
 
 
 def _reason(error: Exception) -> str:

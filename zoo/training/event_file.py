@@ -33,7 +33,11 @@ class EventFileWriter(SummaryWriter):
         if self.all_writers is None or self.file_writer is None:
             self.file_writer = _File(Path(self.log_dir))
             self.all_writers = {self.log_dir: self.file_writer}
-            self._announce()
+            try:
+                self._announce()
+            except OSError:
+                self.abandon()
+                raise
         return self.file_writer
 
     def _announce(self) -> None:

@@ -9,6 +9,9 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+# Of a stream that is closed, full or None. To have nobody to tell is no reason to stop training.
+_GONE = (OSError, ValueError, AttributeError)
+
 
 class Progress:
     """Shows steps done, rate, time left and the latest values.
@@ -48,21 +51,23 @@ class Progress:
             return
         if values is not None:
             self._bar.set_postfix_str(format_values(values), refresh=False)
-        self._bar.update(step - self._bar.n)
+        with suppress(*_GONE):
+            self._bar.update(step - self._bar.n)
 
     def write(self, line: str) -> None:
         """Write a line, above the bar if there is one."""
-        if self._bar is not None:
-            self._bar.write(line, file=self._stream)
-            return
-        with suppress(OSError, ValueError, AttributeError):  # closed, or none: no reason to stop
+        with suppress(*_GONE):
+            if self._bar is not None:
+                self._bar.write(line, file=self._stream)
+                return
             self._stream.write(line + "\n")
             self._stream.flush()
 
     def close(self) -> None:
         """Leave the bar as it stands."""
-        if self._bar is not None:
-            self._bar.close()
+        with suppress(*_GONE):
+            if self._bar is not None:
+                self._bar.close()
 
     def __enter__(self) -> "Progress":
         return self
@@ -96,7 +101,7 @@ class _Bar(tqdm):
 
 
 def _is_terminal(stream: Any) -> bool:
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(*_GONE):
         return bool(stream.isatty())
     return False
 
