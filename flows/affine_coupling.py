@@ -48,20 +48,20 @@ class AffineCoupling(TransformModule):
 
     def _call(self, x: Tensor) -> Tensor:
         a, b = self._split(x)
-        s, t = self._parameters(a)
+        s, t = self._scale_and_shift(a)
         return self._join(a, b * s.exp() + t)
 
     def _inverse(self, y: Tensor) -> Tensor:
         a, b = self._split(y)
-        s, t = self._parameters(a)
+        s, t = self._scale_and_shift(a)
         return self._join(a, (b - t) * torch.exp(-s))
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """Log |det dy/dx|, (*batch)."""
-        s, _ = self._parameters(self._split(x)[0])
+        s, _ = self._scale_and_shift(self._split(x)[0])
         return s.sum(-1)
 
-    def _parameters(self, a: Tensor) -> Any:
+    def _scale_and_shift(self, a: Tensor) -> Any:
         s, t = self.net(a).chunk(2, dim=-1)
         return SCALE_BOUND * torch.tanh(s / SCALE_BOUND), t
 

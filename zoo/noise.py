@@ -59,8 +59,10 @@ class _DrawnInParts(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
         rows = _leading(args)
-        if torch.Tag.nondeterministic_seeded not in func.tags or rows % len(self.states):
+        if rows % len(self.states):  # not an operation over the batch
             return func(*args, **kwargs)
         with _restored(self.default):
             parts = [
