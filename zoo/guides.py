@@ -76,7 +76,7 @@ class Guide(Program):
             features = self.bottom_up(features)
         drawn = recorder.drawn
         hidden = poutine.block(hide_fn=lambda site: site["is_observed"] or site["name"] in drawn)
-        with hidden, Answer(self, features, drawn):
+        with hidden, Answer(self, features, drawn, len(x)):
             self.model(x)
 
 

@@ -32,6 +32,7 @@ class Site(NamedTuple):
         value: (N, ...).
         early: whether the guide drew it before the model ran, so that the prior may depend on it.
         scale, mask: of Pyro's handlers, for the log probabilities.
+        rows: N.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Site(NamedTuple):
     early: bool
     scale: Any
     mask: Any
+    rows: int
 
     @property
     def observed(self) -> bool:
@@ -62,15 +64,14 @@ class Site(NamedTuple):
         return self._per_image(kl_divergence(self.posterior, self.prior))
 
     def _per_image(self, term: Tensor) -> Tensor:
-        n = len(self.value) if self.value.dim() else 1
         term = _weighted(term, self.scale, self.mask)
-        if term.shape == (n,):
+        if term.dim() == 1 and len(term) == self.rows:
             return term
-        if term.dim() and term.shape[0] == n:
+        if term.dim() > 1 and len(term) == self.rows:
             return term.flatten(1).sum(1)
         raise ValueError(
-            f"expected one term an image at site {self.name!r}, shape ({n},); got {tuple(term.shape)}: "
-            "every site needs the batch as its leading dimension (expand the prior; no global latents)"
+            f"expected one term an image at site {self.name!r}, shape ({self.rows},); got "
+            f"{tuple(term.shape)}: every site needs the batch as its leading dimension (expand the prior; no global latents)"
         )
 
 
@@ -89,9 +90,9 @@ class Recorder(Messenger):
 class Answer(Messenger):
     """Answers the latent sites of a running model with a guide's posteriors."""
 
-    def __init__(self, guide: Answers, features: Any, drawn: dict[str, Any]) -> None:
+    def __init__(self, guide: Answers, features: Any, drawn: dict[str, Any], rows: int) -> None:
         super().__init__()
-        self.guide, self.features, self.drawn = guide, features, drawn
+        self.guide, self.features, self.drawn, self.rows = guide, features, drawn, rows
         self.sites: dict[str, Site] = {}
         self._priors: dict[str, Any] = {}
 
@@ -101,11 +102,8 @@ class Answer(Messenger):
         name = msg["name"]
         self._priors[name] = msg["fn"]
         if name in self.drawn:
-            msg["fn"], msg["value"], msg["done"] = (
-                self.drawn[name]["fn"],
-                self.drawn[name]["value"],
-                True,
-            )
+            early = self.drawn[name]
+            msg["fn"], msg["value"], msg["done"] = early["fn"], early["value"], True
         else:
             h = msg["infer"].get("h")
             msg["fn"] = self.guide.posterior(name, msg["fn"], h, self.features)
@@ -117,7 +115,9 @@ class Answer(Messenger):
         latent = name in self._priors
         prior, posterior = (self._priors[name], fn) if latent else (fn, None)
         early = latent and name in self.drawn
-        self.sites[name] = Site(name, prior, posterior, msg["value"], early, msg["scale"], msg["mask"])
+        self.sites[name] = Site(
+            name, prior, posterior, msg["value"], early, msg["scale"], msg["mask"], self.rows
+        )
 
 
 def _weighted(term: Tensor, scale: Any, mask: Any) -> Tensor:

@@ -39,9 +39,9 @@ class Joint:
         with noise or nullcontext():
             with Recorder() as recorder:
                 features = self.guide.bottom_up(features)
-            with Answer(self.guide, features, recorder.drawn) as run:
+            with Answer(self.guide, features, recorder.drawn, k * len(self.x)) as run:
                 self.model(copies(self.x, k))
-        return {**run.sites, **_guide_only(recorder.drawn, run.sites)}
+        return {**run.sites, **_guide_only(recorder.drawn, run)}
 
 
 def copies(tree: Any, k: int) -> Any:
@@ -51,13 +51,13 @@ def copies(tree: Any, k: int) -> Any:
     return map_tensors(lambda t: repeat(t, "b ... -> (k b) ...", k=k), tree)
 
 
-def _guide_only(drawn: dict[str, Any], sites: dict[str, Site]) -> dict[str, Site]:
+def _guide_only(drawn: dict[str, Any], run: Answer) -> dict[str, Site]:
     """The auxiliary variables, which count with -log q alone.
 
     Raises:
         ValueError: if the guide samples a variable that the model has not and that is not auxiliary.
     """
-    alone = {name: msg for name, msg in drawn.items() if name not in sites}
+    alone = {name: msg for name, msg in drawn.items() if name not in run.sites}
     for name, msg in alone.items():
         if not msg["infer"].get("is_auxiliary"):
             raise ValueError(
@@ -65,6 +65,6 @@ def _guide_only(drawn: dict[str, Any], sites: dict[str, Site]) -> dict[str, Site
                 'auxiliary with infer={"is_auxiliary": True}'
             )
     return {
-        name: Site(name, None, msg["fn"], msg["value"], True, msg["scale"], msg["mask"])
+        name: Site(name, None, msg["fn"], msg["value"], True, msg["scale"], msg["mask"], run.rows)
         for name, msg in alone.items()
     }
