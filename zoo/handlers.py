@@ -71,7 +71,8 @@ class Site(NamedTuple):
             return term.flatten(1).sum(1)
         raise ValueError(
             f"expected one term an image at site {self.name!r}, shape ({self.rows},); got "
-            f"{tuple(term.shape)}: every site needs the batch as its leading dimension (expand the prior; no global latents)"
+            f"{tuple(term.shape)}: every site needs the batch as its leading dimension (expand the prior; "
+            "no global latents)"
         )
 
 
