@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from zoo.handlers import Site
 from zoo.joint import Joint
-from zoo.schedules import Schedule
+from zoo.schedules import Schedule, value_at
 
 
 @dataclass
@@ -79,7 +79,8 @@ class ELBO:
         beta: factor of all KL terms in training, a number or a schedule of the step (KL warm-up,
             arXiv:1602.02282).
         free_bits: nats lambda that each latent variable of each image may cost at no charge in training:
-            its term is max(lambda, KL) (arXiv:1606.04934; per example as in BIVA, arXiv:1902.02102).
+            its term is max(lambda, KL) (arXiv:1606.04934; per example as in BIVA, arXiv:1902.02102). A
+            number or a schedule; at lambda = 0 the term is the KL itself.
     """
 
     def __init__(
@@ -88,12 +89,12 @@ class ELBO:
         num_particles: int = 1,
         kl: Callable[[Site], Tensor] = analytic_where_unbiased,
         beta: float | Schedule = 1.0,
-        free_bits: float = 0.0,
+        free_bits: float | Schedule = 0.0,
     ) -> None:
         self.num_particles = _at_least_one("num_particles", num_particles)
-        if free_bits < 0:
+        if not callable(free_bits) and free_bits < 0:
             raise ValueError(f"expected free_bits >= 0 nats; got {free_bits}")
-        self.kl, self.beta, self.free_bits = kl, beta, float(free_bits)
+        self.kl, self.beta, self.free_bits = kl, beta, free_bits
 
     def __call__(self, model: Any, guide: Any) -> "ELBOLoss":
         """The loss of this pair."""
@@ -146,17 +147,19 @@ class ELBOLoss(Bound):
     """Minus the ELBO, mean nats an image; see `ELBO`."""
 
     beta: Tensor
+    free_bits: Tensor
 
     def __init__(self, model: Any, guide: Any, objective: ELBO) -> None:
         super().__init__(model, guide)
         self.objective = objective
         self.register_buffer("beta", torch.ones(()), persistent=False)
+        self.register_buffer("free_bits", torch.zeros(()), persistent=False)
         self.schedule(0)
 
     def schedule(self, step: int) -> None:
-        """Set beta to its value at `step`."""
-        beta = self.objective.beta
-        self.beta.fill_(beta(step) if callable(beta) else beta)
+        """Set beta and the free bits to their values at `step`."""
+        self.beta.fill_(value_at(self.objective.beta, step))
+        self.free_bits.fill_(value_at(self.objective.free_bits, step))
 
     def terms(self, x: Tensor) -> Terms:
         """Every site's term for the images x (B, C, H, W), each (k, B) in nats."""
@@ -177,7 +180,9 @@ class ELBOLoss(Bound):
         return (self.beta * cost - _total(terms.log_likelihood)).mean()
 
     def _charged(self, kl: Tensor) -> Tensor:
-        return kl.clamp(min=self.objective.free_bits) if self.objective.free_bits else kl
+        if not self.objective.free_bits:
+            return kl
+        return torch.where(self.free_bits > 0, kl.clamp(min=self.free_bits), kl)
 
 
 class ImportanceWeightedLoss(Bound):

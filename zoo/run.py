@@ -39,6 +39,8 @@ def images_of(experiment: Experiment, *, data_root: str | Path | None, download:
     data = load_data(options.data, data_root=data_root, download=download, validation=options.validation)
     if options.binarize == "static":
         data = data.binarized(options.binarize_seed)
+    if options.binarize == "threshold":
+        data = data.thresholded()
     _require_fitting_likelihood(experiment, data)
     return data
 

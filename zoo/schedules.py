@@ -6,6 +6,11 @@ from dataclasses import dataclass
 Schedule = Callable[[int], float]
 
 
+def value_at(value: float | Schedule, step: int) -> float:
+    """A number that may be scheduled, at `step`."""
+    return value(step) if callable(value) else value
+
+
 @dataclass(frozen=True)
 class LinearWarmup:
     """From 1/steps at step 0 linearly to 1 at step `steps` - 1, and 1 from then on (arXiv:1602.02282)."""
@@ -15,6 +20,18 @@ class LinearWarmup:
     def __call__(self, step: int) -> float:
         """The factor at `step`."""
         return min(1.0, (step + 1) / self.steps) if self.steps > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Until:
+    """`value` for the first `steps` steps, 0 from then on: free bits, then finetuning without them."""
+
+    value: float
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        """The value at `step`."""
+        return self.value if step < self.steps else 0.0
 
 
 @dataclass(frozen=True)

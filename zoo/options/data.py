@@ -13,13 +13,14 @@ class DataOptions:
     Attributes:
         data: name of a data set, or the path of a folder of images, a .npz or a .npy.
         binarize: dynamic: each pixel is drawn anew from its grey level whenever an image is shown (test
-            images once, from a fixed seed); static: all images once, from a fixed seed; none: grey levels.
+            images once, from a fixed seed); static: all images once, from a fixed seed; threshold: on from
+            half the highest level; none: grey levels.
         binarize_seed: of what is drawn once.
         validation: images held out of the training set; none: the data set's own convention.
     """
 
     data: str = "digits"
-    binarize: Literal["dynamic", "static", "none"] = "dynamic"
+    binarize: Literal["dynamic", "static", "threshold", "none"] = "dynamic"
     binarize_seed: int = 0
     validation: int | None = None
 

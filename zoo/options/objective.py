@@ -14,12 +14,14 @@ class ObjectiveOptions:
         particles: samples of the latents an image.
         warmup: steps over which the KL's factor rises linearly to 1.
         free_bits: nats that each latent variable may cost at no charge.
+        free_bits_steps: steps after which it may no longer (finetuning); none: to the end.
         importance_samples: k of the importance-weighted bound.
     """
 
     particles: int = 1
     warmup: int = 0
     free_bits: float = 0.0
+    free_bits_steps: int | None = None
     importance_samples: int = 1
 
     def __post_init__(self) -> None:
@@ -31,14 +33,18 @@ class ObjectiveOptions:
         require(self.particles >= 1, "particles >= 1", self.particles)
         require(self.warmup >= 0, "warmup >= 0", self.warmup)
         require(self.free_bits >= 0, "free_bits >= 0", self.free_bits)
+        steps = self.free_bits_steps
+        require(steps is None or steps >= 0, "free_bits_steps >= 0", steps)
         require(self.importance_samples >= 1, "importance_samples >= 1", self.importance_samples)
 
     def build(self) -> Any:
         """The objective."""
         from zoo.objectives import ELBO, ImportanceWeighted
-        from zoo.schedules import LinearWarmup
+        from zoo.schedules import LinearWarmup, Until
 
         if self.importance_samples > 1:
             return ImportanceWeighted(self.importance_samples)
         beta = LinearWarmup(self.warmup) if self.warmup else 1.0
-        return ELBO(num_particles=self.particles, beta=beta, free_bits=self.free_bits)
+        steps = self.free_bits_steps
+        free_bits = self.free_bits if steps is None else Until(self.free_bits, steps)
+        return ELBO(num_particles=self.particles, beta=beta, free_bits=free_bits)
