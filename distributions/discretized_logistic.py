@@ -60,8 +60,8 @@ class DiscretizedLogistic(dist.TorchDistribution):
         self,
         loc: Tensor | float,
         log_scale: Tensor | float,
-        *,
         levels: int = 256,
+        *,
         min_log_scale: float | None = None,
         validate_args: bool | None = None,
     ) -> None:

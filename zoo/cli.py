@@ -10,9 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from zoo.errors import UsageError, ZooError
-
-INTERRUPTED = 75  # sysexits' EX_TEMPFAIL: try again, here with --resume
+from zoo.errors import Interrupted, UsageError, ZooError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ZooError as error:
         print(f"zoo: {error}", file=sys.stderr)
         return error.exit_code
+    except Interrupted as end:
+        print(f"zoo: {end}", file=sys.stderr)
+        return end.exit_code
     except KeyboardInterrupt:
         print("zoo: interrupted", file=sys.stderr)
         return 130

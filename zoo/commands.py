@@ -7,9 +7,8 @@ from typing import Any
 import torch
 
 from zoo import run
-from zoo.cli import INTERRUPTED
 from zoo.data import ImageData
-from zoo.errors import UsageError
+from zoo.errors import Interrupted, UsageError
 from zoo.evaluation import table
 from zoo.experiments import find
 from zoo.figures import write_json
@@ -33,12 +32,13 @@ def train(options: argparse.Namespace) -> int:
     config = run.configuration(experiment, data, seed=options.seed, data_root=options.data_root)
     with parallel.process_group(device):
         folder = _folder(out, config, resume=options.resume)
-        system, result = run.train(
-            experiment, data, folder, seed=options.seed, device=device, resume=options.resume
-        )
+        try:
+            system, result = run.train(
+                experiment, data, folder, seed=options.seed, device=device, resume=options.resume
+            )
+        except Interrupted as end:
+            raise Interrupted(f"{end}; add --resume to the same command to go on") from None
         leads = parallel.rank() == 0
-    if result.interrupted:
-        return INTERRUPTED if not leads else _say_interrupted(options, out, result)
     return _report(system, data, RunFolder.open(out), result, options) if leads else 0
 
 
@@ -97,13 +97,6 @@ def _report(
         print(f"picture            {picture}")
     print(f"curves             tensorboard --logdir {folder.tensorboard}")
     return 0
-
-
-def _say_interrupted(options: argparse.Namespace, out: Path, result: Fit) -> int:
-    print(
-        f"interrupted at step {result.step}; go on with: zoo train {options.experiment} --out {out} --resume"
-    )
-    return INTERRUPTED
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:

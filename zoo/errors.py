@@ -33,3 +33,12 @@ class NonFiniteError(ZooError, ArithmeticError):
     """A loss or a gradient that is not finite."""
 
     exit_code = 5
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that a signal ended after a whole step, with a checkpoint; it can be resumed.
+
+    A `KeyboardInterrupt`, so that a script that knows nothing of it ends as it should.
+    """
+
+    exit_code = 75  # sysexits' EX_TEMPFAIL: try again

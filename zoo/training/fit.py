@@ -50,6 +50,7 @@ def fit(
     Raises:
         UsageError: for an unknown option or one out of range.
         DataError: if there is no batch, or one that is not finite.
+        Interrupted: after SIGTERM or Ctrl-C, when the step is done and the checkpoint saved.
         NonFiniteError: if the loss or a gradient is not finite; the last checkpoint stays.
     """
     options = override(options or TrainingOptions(), changes)

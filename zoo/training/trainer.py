@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from zoo.compilation import compile_loss
-from zoo.errors import NonFiniteError, UsageError
+from zoo.errors import Interrupted, NonFiniteError, UsageError
 from zoo.options.training import TrainingOptions
 from zoo.schedules import GeometricDecay
 from zoo.training import parallel
@@ -47,14 +47,12 @@ class Fit:
         average: the same with averaged parameters, where ``ema`` was set; else `loss`. Evaluate this one.
         step: steps done.
         seconds: that this call took.
-        interrupted: whether a signal ended it before the last step.
     """
 
     loss: Any
     average: Any
     step: int
     seconds: float
-    interrupted: bool
 
 
 class Trainer:
@@ -108,7 +106,11 @@ class Trainer:
         return self.loss if self.average is None else self.average.module
 
     def run_to_the_end(self) -> Fit:
-        """All steps from here on."""
+        """All steps from here on.
+
+        Raises:
+            Interrupted: after a signal, when the step is done and the checkpoint saved.
+        """
         started = time.monotonic()
         progress = Progress(self.total_steps, self.step)
         with progress, self._logger() as self.logger, StopRequest() as self._request:
@@ -117,8 +119,9 @@ class Trainer:
                 if self._request.received:
                     break
             self._checkpoint()
-        seconds = time.monotonic() - started
-        return Fit(self.loss, self.evaluated, self.step, seconds, self.step < self.total_steps)
+        if self.step < self.total_steps:
+            raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
+        return Fit(self.loss, self.evaluated, self.step, time.monotonic() - started)
 
     def resume(self, folder: RunFolder) -> None:
         """Load the last checkpoint of a run, if it has one.
