@@ -74,13 +74,10 @@ def load_run(folder: Any, *, device: Any = "cpu") -> System:
     from zoo.training.checkpoint import load_latest
     from zoo.training.state import matching_checkpoint
 
-    config = folder.config
-    with _readable(folder):
-        system = build(config["experiment"], config["image_shape"], **config["options"])
+    system = _from_configuration(folder)
     state = load_latest(folder.checkpoints)
     with matching_checkpoint():
-        loss = system.loss()
-        loss.load_state_dict(_evaluated(state))
+        system.loss().load_state_dict(_evaluated(state))
     return system.to(device)
 
 
@@ -105,18 +102,12 @@ def _evaluated(state: dict[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(prefix): v for key, v in average.items() if key.startswith(prefix)}
 
 
-class _readable:  # noqa: N801  a context manager, named as one
-    """Turns a configuration that lacks a key into one line."""
-
-    def __init__(self, folder: Any) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, (KeyError, TypeError)):
-            raise CheckpointError(
-                f"{self.folder.path}/config.json lacks what a run's configuration has ({error}); "
-                "train anew into another folder"
-            ) from error
+def _from_configuration(folder: Any) -> System:
+    config = folder.config
+    try:
+        return build(config["experiment"], config["image_shape"], **config["options"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder.path}/config.json lacks what a run's configuration has ({error}); "
+            "train anew into another folder"
+        ) from error

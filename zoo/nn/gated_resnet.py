@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.nn.layers import Shape, resample, transposed
+from zoo.nn.layers import Shape, resample, smaller, strides_between, transposed
 
 
 class GatedResNet(nn.Module):
@@ -68,9 +68,10 @@ class Shortcut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H', W')."""
-        if x.shape[2] > self.size[0]:
-            x = F.avg_pool2d(x, -(-x.shape[2] // self.size[0]), ceil_mode=True)
-        elif x.shape[2] < self.size[0]:
+        size = list(x.shape[2:])
+        if smaller(self.size, size):
+            x = F.avg_pool2d(x, strides_between(size, self.size), ceil_mode=True)
+        elif size != self.size:
             x = F.interpolate(x, self.size)
         missing = self.channels - x.shape[1]
         return F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
@@ -80,6 +81,6 @@ def _second(inner: Shape, out: Shape, kernel: int) -> nn.Module:
     (c, *size), (d, *target) = inner, out
     if size == target:
         return nn.Conv2d(c, d, kernel, padding=kernel // 2)
-    if target[0] > size[0]:
-        return transposed(c, d, kernel, size, target)
-    return resample(inner, out, kernel)
+    if smaller(target, size):
+        return resample(inner, out, kernel)
+    return transposed(c, d, kernel, size, target)

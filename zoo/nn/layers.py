@@ -47,17 +47,17 @@ def resample(in_shape: Shape, out_shape: Shape, kernel: int) -> nn.Module:
     (c, *size), (d, *target) = in_shape, out_shape
     if size == target:
         return nn.Conv2d(c, d, 1)
-    if size[0] > target[0]:
-        return nn.Conv2d(c, d, kernel, stride=_stride(size, target), padding=kernel // 2)
+    if smaller(target, size):
+        return nn.Conv2d(c, d, kernel, stride=strides_between(size, target), padding=kernel // 2)
     return transposed(c, d, kernel, size, target)
 
 
 def transposed(c: int, d: int, kernel: int, size: Any, target: Any) -> nn.ConvTranspose2d:
     """The transposed convolution from resolution `size` (H, W) to `target` (H', W') exactly."""
-    stride = _stride(target, size)
-    odd = [t - 1 - (s - 1) * stride for s, t in zip(size, target, strict=True)]
+    strides = strides_between(target, size)
+    odd = [t - 1 - (s - 1) * stride for s, t, stride in zip(size, target, strides, strict=True)]
     return nn.ConvTranspose2d(
-        c, d, kernel, stride=stride, padding=kernel // 2, output_padding=(odd[0], odd[1])
+        c, d, kernel, stride=strides, padding=kernel // 2, output_padding=(odd[0], odd[1])
     )
 
 
@@ -67,8 +67,18 @@ def strided(shape: Shape, stride: int) -> Shape:
     return (c, *(math.ceil(s / stride) for s in size))
 
 
-def _stride(large: Any, small: Any) -> int:
-    stride = math.ceil(large[0] / small[0])
-    if [math.ceil(side / stride) for side in large] != list(small):
+def smaller(size: Any, than: Any) -> bool:
+    """Whether a resolution (H, W) is smaller than another: in one side at least, and larger in none."""
+    return size != than and all(a <= b for a, b in zip(size, than, strict=True))
+
+
+def strides_between(large: Any, small: Any) -> tuple[int, int]:
+    """The stride of each side that leads from the resolution `large` to `small`; 1 where they are equal.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    down, right = (math.ceil(a / b) for a, b in zip(large, small, strict=True))
+    if [math.ceil(large[0] / down), math.ceil(large[1] / right)] != list(small):
         raise ValueError(f"no stride leads from resolution {tuple(large)} to {tuple(small)}")
-    return stride
+    return down, right
