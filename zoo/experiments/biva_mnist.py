@@ -1,14 +1,19 @@
-"""A small three-layer BIVA on dynamically binarised MNIST."""
+"""A small three-layer BIVA on dynamically binarised MNIST.
+
+    zoo train biva_mnist --data-root DIR
+"""
 
 from zoo.experiments.experiment import Experiment
 from zoo.options.biva import BIVAOptions
 from zoo.options.data import DataOptions
+from zoo.options.objective import ObjectiveOptions
 from zoo.options.training import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="three-layer BIVA, dynamically binarised MNIST",
-    system=BIVAOptions(latents=(32, 16, 8), strides=(2, 2, 1), kernels=(5, 3, 3), filters=16),
+    system=BIVAOptions(latents=(32, 16, 8), strides=(2, 2, 1), kernels=(3, 3, 3), filters=16),
     data=DataOptions(data="mnist"),
     image_shape=(1, 28, 28),
-    training=TrainingOptions(epochs=20, batch_size=100, ema=0.999),
+    objective=ObjectiveOptions(free_bits=1.0, free_bits_steps=5000),  # 5 of 8 epochs
+    training=TrainingOptions(epochs=8, batch_size=50, learning_rate=3e-3, ema=0.999),
 )

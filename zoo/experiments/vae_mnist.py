@@ -1,4 +1,7 @@
-"""A one-layer VAE on dynamically binarised MNIST, the yardstick of `biva_mnist`."""
+"""A one-layer VAE on dynamically binarised MNIST, the yardstick of `biva_mnist`.
+
+    zoo train vae_mnist --data-root DIR
+"""
 
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
@@ -10,5 +13,5 @@ EXPERIMENT = Experiment(
     system=VAEOptions(latent=32, channels=32, strides=(2, 1, 2)),
     data=DataOptions(data="mnist"),
     image_shape=(1, 28, 28),
-    training=TrainingOptions(epochs=20, batch_size=100, ema=0.999),
+    training=TrainingOptions(epochs=8, batch_size=50, learning_rate=3e-3, ema=0.999),
 )
