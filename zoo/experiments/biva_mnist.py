@@ -1,6 +1,8 @@
 """A small three-layer BIVA on dynamically binarised MNIST.
 
-    zoo train biva_mnist --data-root DIR
+zoo train biva_mnist --data-root DIR
+
+Eight epochs: a run for one CPU core, far from converged. The README has its figures.
 """
 
 from zoo.experiments.experiment import Experiment

@@ -1,6 +1,8 @@
 """A one-layer VAE on dynamically binarised MNIST, the yardstick of `biva_mnist`.
 
-    zoo train vae_mnist --data-root DIR
+zoo train vae_mnist --data-root DIR
+
+Eight epochs: a run for one CPU core, far from converged. The README has its figures.
 """
 
 from zoo.experiments.experiment import Experiment
