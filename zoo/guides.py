@@ -35,7 +35,8 @@ class Guide(Program):
 
     Args:
         model: the model that ``guide(x)`` runs. An objective passes the model itself, so only Pyro's own
-            tools need this one. It is not a submodule: the guide's parameters are its own.
+            tools need this one. It is not a submodule: the guide's parameters are its own. Copy the two
+            together, ``copy.deepcopy((model, guide))``: a guide copied alone comes with a model of its own.
     """
 
     def __init__(self, model: Any = None) -> None:

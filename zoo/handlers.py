@@ -88,6 +88,21 @@ class Recorder(Messenger):
             self.drawn[msg["name"]] = msg
 
 
+class CopiedData(Messenger):
+    """Repeats the data of a conditioned model, one row an image, for k samples an image."""
+
+    def __init__(self, images: int, k: int) -> None:
+        super().__init__()
+        self.images, self.k = images, k
+
+    def _pyro_sample(self, msg: Any) -> None:
+        value = msg["value"]
+        if self.k == 1 or not msg["is_observed"] or not isinstance(value, Tensor):
+            return
+        if value.dim() == msg["fn"].event_dim + 1 and len(value) == self.images:
+            msg["value"] = value.repeat(self.k, *[1] * (value.dim() - 1))
+
+
 class Answer(Messenger):
     """Answers the latent sites of a running model with a guide's posteriors."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pyro.poutine.messenger import unwrap
 from torch import Tensor, nn
 
 from zoo.errors import NonFiniteError, UsageError
@@ -191,8 +192,11 @@ def stderr(values: Tensor) -> float:
 
 @contextmanager
 def evaluating(*programs: Any) -> Iterator[None]:
-    """Evaluation mode for those programs that are modules, and the mode each was in again afterwards."""
-    modules = [m for p in programs if isinstance(p, nn.Module) for m in p.modules()]
+    """Evaluation mode for those programs that are modules, and the mode each was in again afterwards.
+
+    Also for a module inside Pyro's handlers, ``pyro.condition(model, data)``.
+    """
+    modules = [m for p in map(unwrap, programs) if isinstance(p, nn.Module) for m in p.modules()]
     training = [m for m in modules if m.training]
     try:
         for module in training:

@@ -8,7 +8,7 @@ from einops import repeat
 from torch import Tensor
 
 from zoo.guides import Guide, OrdinaryGuide
-from zoo.handlers import Answer, Recorder, Site
+from zoo.handlers import Answer, CopiedData, Recorder, Site
 from zoo.programs import map_tensors
 
 
@@ -39,7 +39,8 @@ class Joint:
         with noise or nullcontext():
             with Recorder() as recorder:
                 features = self.guide.bottom_up(features)
-            with Answer(self.guide, features, recorder.drawn, k * len(self.x)) as run:
+            answer = Answer(self.guide, features, recorder.drawn, k * len(self.x))
+            with CopiedData(len(self.x), k), answer as run:
                 self.model(copies(self.x, k))
         return {**run.sites, **_guide_only(recorder.drawn, run)}
 

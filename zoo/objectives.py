@@ -123,21 +123,24 @@ class Bound(nn.Module):
         stats: detached terms of the last step (`Terms.means`), on its device; reading one synchronises.
     """
 
-    def __init__(self, model: Any, guide: Any) -> None:
+    def __init__(self, model: Any, guide: Any, *, k: int, kl: Callable[[Site], Tensor]) -> None:
         super().__init__()
-        self.model, self.guide = model, guide
+        self.model, self.guide, self.k, self.kl = model, guide, k, kl
         self.stats: dict[str, Tensor] = {}
 
-    def sites(self, x: Tensor, k: int) -> list[Site]:
-        """The sites of one joint run with k samples an image.
+    def terms(self, x: Tensor) -> Terms:
+        """Every site's term for the images x (B, C, H, W), each (k, B) in nats.
 
         Raises:
             ValueError: where a gradient is wanted through a posterior that is not reparameterised.
         """
-        sites = list(Joint(self.model, self.guide, x).sample(k).values())
+        sites = list(Joint(self.model, self.guide, x).sample(self.k).values())
         if torch.is_grad_enabled():
             _require_reparameterised(sites)
-        return sites
+        return Terms(
+            {s.name: _by_sample(s.log_p(), self.k) for s in sites if s.observed},
+            {s.name: _by_sample(self.kl(s), self.k) for s in sites if not s.observed},
+        )
 
     def schedule(self, step: int) -> None:
         """Set whatever changes in training to its value at `step`, 0 the first."""
@@ -150,7 +153,7 @@ class ELBOLoss(Bound):
     free_bits: Tensor
 
     def __init__(self, model: Any, guide: Any, objective: ELBO) -> None:
-        super().__init__(model, guide)
+        super().__init__(model, guide, k=objective.num_particles, kl=objective.kl)
         self.objective = objective
         self.register_buffer("beta", torch.ones(()), persistent=False)
         self.register_buffer("free_bits", torch.zeros(()), persistent=False)
@@ -160,15 +163,6 @@ class ELBOLoss(Bound):
         """Set beta and the free bits to their values at `step`."""
         self.beta.fill_(value_at(self.objective.beta, step))
         self.free_bits.fill_(value_at(self.objective.free_bits, step))
-
-    def terms(self, x: Tensor) -> Terms:
-        """Every site's term for the images x (B, C, H, W), each (k, B) in nats."""
-        k = self.objective.num_particles
-        sites = self.sites(x, k)
-        return Terms(
-            {s.name: _by_sample(s.log_p(), k) for s in sites if s.observed},
-            {s.name: _by_sample(self.objective.kl(s), k) for s in sites if not s.observed},
-        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Minus the bound; in training with beta and free bits."""
@@ -189,16 +183,7 @@ class ImportanceWeightedLoss(Bound):
     """Minus the importance-weighted bound, mean nats an image; see `ImportanceWeighted`."""
 
     def __init__(self, model: Any, guide: Any, k: int) -> None:
-        super().__init__(model, guide)
-        self.k = k
-
-    def terms(self, x: Tensor) -> Terms:
-        """Every site's log p and log q - log p, each (k, B) in nats."""
-        sites = self.sites(x, self.k)
-        return Terms(
-            {s.name: _by_sample(s.log_p(), self.k) for s in sites if s.observed},
-            {s.name: _by_sample(monte_carlo(s), self.k) for s in sites if not s.observed},
-        )
+        super().__init__(model, guide, k=k, kl=monte_carlo)
 
     def forward(self, x: Tensor) -> Tensor:
         """- log 1/k sum_i w_i, mean over the images."""
@@ -228,5 +213,6 @@ def _require_reparameterised(sites: list[Site]) -> None:
         if not site.observed and not site.posterior.has_rsample:
             raise ValueError(
                 f"the posterior of {site.name!r}, {type(site.posterior).__name__}, is not "
-                "reparameterised, so this gradient would be biased: train with pyro.infer.TraceGraph_ELBO"
+                "reparameterised, so this gradient would be biased: train with pyro.infer.Trace_ELBO, which "
+                "has the term for it"
             )

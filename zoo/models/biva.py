@@ -285,8 +285,8 @@ def biva(
     if len(stages) < 2:
         raise ValueError(f"BIVA needs at least two stages, else it is a VAE; got {len(stages)}")
     model = generative(image_shape, stages, dropout_p, likelihood)
-    guide = inference(image_shape, stages, dropout_q, dropout_p)
-    return model, guide.bound_to(model)
+    layers, top = inference(image_shape, stages, dropout_q, dropout_p)
+    return model, BIVAGuide(layers, top, model=model)
 
 
 def generative(
@@ -311,8 +311,10 @@ def generative(
     return BIVA(StandardNormal(top), decoder, layers, likelihood(net, image_shape))
 
 
-def inference(image_shape: Shape, stages: Sequence[Stage], dropout_q: float, dropout_p: float) -> BIVAGuide:
-    """The guide q(z | x)."""
+def inference(
+    image_shape: Shape, stages: Sequence[Stage], dropout_q: float, dropout_p: float
+) -> tuple[list[InferenceLayer], NormalHead]:
+    """The parts of the guide q(z | x)."""
     shapes = _feature_shapes(image_shape, stages)
     layers: list[InferenceLayer] = []
     z_bu: Shape | None = None
@@ -326,7 +328,7 @@ def inference(image_shape: Shape, stages: Sequence[Stage], dropout_q: float, dro
     c, *size = shapes[-1]
     block = GatedResNet((2 * c, *size), (c, *size), kernel=stages[-1].kernel, dropout=dropout_q)
     top = head((c, *size), stages[-1].event(shapes[-1]), block)
-    return BIVAGuide(layers, top)
+    return layers, top
 
 
 def _feature_shapes(image_shape: Shape, stages: Sequence[Stage]) -> list[Shape]:
