@@ -1,0 +1,189 @@
+"""Named pairs of model and guide, small, for the laws; a new system joins by one line in `PAIRS`.
+
+Each constructor takes the image's shape and returns model and guide.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+
+from flows import AffineCoupling
+from zoo import (
+    VAE,
+    AmortizedGuide,
+    BernoulliLikelihood,
+    ConvDecoder,
+    ConvEncoder,
+    LearnedNormal,
+    LogisticMixtureLikelihood,
+    NormalHead,
+    StandardNormal,
+    build,
+    transformed,
+)
+from zoo.experiments import names
+from zoo.models.biva import Stage, biva
+
+IMAGE = (1, 6, 5)  # height and width differ, and one is odd
+SHAPES = [(1, 3, 3), (3, 8, 8), (1, 28, 28), (1, 7, 7), (2, 9, 6), (1, 1, 3), (1, 4, 1)]
+
+
+def vae(shape, *, prior: Any = None, flows=(), likelihood: Callable[..., nn.Module] = BernoulliLikelihood):
+    encoder = NormalHead(ConvEncoder(shape, channels=4, strides=(2, 1)), 4)
+    decoder = ConvDecoder(4, shape, channels=4, strides=(2, 1))
+    model = VAE(StandardNormal(4) if prior is None else prior, likelihood(decoder, shape))
+    return model, AmortizedGuide(transformed(encoder, flows) if flows else encoder)
+
+
+def couplings(seed: int = 0) -> list[AffineCoupling]:
+    """Two couplings that are not the identity."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        flows = [AffineCoupling(4, flip=flip, hidden=(8,)) for flip in (False, True)]
+        for parameter in nn.ModuleList(flows).parameters():
+            nn.init.normal_(parameter, std=0.3)
+    return flows
+
+
+def logistic_mixture(net, shape):
+    return LogisticMixtureLikelihood(net, shape, components=2, levels=4)
+
+
+def bivas(layers: int, *, blocks: int = 2, spatial: bool = False, **options):
+    stages = [
+        Stage(3 if i else 4, filters=4, stride=2 if i % 2 == 0 else 1, blocks=blocks, spatial=spatial)
+        for i in range(layers)
+    ]
+    return lambda shape: biva(shape, stages, **options)
+
+
+PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
+    "vae": vae,
+    "vae, learned prior": lambda shape: vae(shape, prior=LearnedNormal(4)),
+    "vae, flow prior": lambda shape: vae(shape, prior=transformed(StandardNormal(4), couplings())),
+    "vae, flow posterior": lambda shape: vae(shape, flows=couplings()),
+    "vae, logistic mixture": lambda shape: vae(shape, likelihood=logistic_mixture),
+    "biva of 2 layers": bivas(2),
+    "biva of 3 layers": bivas(3),
+    "biva of 4 layers": bivas(4, blocks=1),
+    "biva of feature maps": bivas(3, spatial=True),
+    "biva, logistic mixture": bivas(2, likelihood=logistic_mixture),
+    "biva with dropout": bivas(2, dropout_q=0.3, dropout_p=0.2),
+}
+
+WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
+
+SMALLER: dict[str, dict[str, Any]] = {
+    "biva": {"filters": 4, "blocks": 1},
+    "vae": {"channels": 4},
+}
+
+
+def experiment(name: str, shape: tuple[int, ...] | None = None) -> Any:
+    """The system of an experiment, with few channels where its family is known here."""
+    return build(name, shape, **SMALLER.get(name.split("_")[0], {}))
+
+
+EXPERIMENTS = names()
+
+
+def pair(name: str, shape: tuple[int, ...] = IMAGE, *, dtype: torch.dtype = torch.float64) -> Any:
+    """Model and guide in evaluation mode, the same ones at every call."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, guide = PAIRS[name](shape)
+    return model.to(dtype).eval(), guide.to(dtype).eval()
+
+
+def images(n: int = 3, shape: tuple[int, ...] = IMAGE, *, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Random images of two levels, -1 and 1 being on every grid and 0 and 1 binary: see `images_for`."""
+    generator = torch.Generator().manual_seed(n)
+    return torch.rand(n, *shape, generator=generator).round().to(dtype)
+
+
+def images_for(name: str, n: int = 3, shape: tuple[int, ...] = IMAGE, **options: Any) -> Tensor:
+    """Images that the likelihood of a pair takes."""
+    x = images(n, shape, **options)
+    return 2 * x - 1 if "logistic" in name else x
+
+
+class Answers(nn.Module):
+    """A posterior of any family: raw parameters of the image to a distribution."""
+
+    def __init__(self, parameters: int, distribution: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(30, parameters))
+        self.law = distribution
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+    def distribution(self, parameters: Tensor) -> Any:
+        return self.law(parameters)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.distribution(self.encode(x))
+
+
+def positive(raw: Tensor) -> Tensor:
+    return nn.functional.softplus(raw) + 0.5
+
+
+FAMILIES: dict[str, tuple[int, Callable[[Tensor], Any]]] = {
+    "normal": (8, lambda r: dist.Normal(r[:, :4], positive(r[:, 4:])).to_event(1)),
+    "laplace": (8, lambda r: dist.Laplace(r[:, :4], positive(r[:, 4:])).to_event(1)),
+    "gamma": (8, lambda r: dist.Gamma(positive(r[:, :4]), positive(r[:, 4:])).to_event(1)),
+    "beta": (8, lambda r: dist.Beta(positive(r[:, :4]), positive(r[:, 4:])).to_event(1)),
+    "uniform": (4, lambda r: dist.Uniform(r - 1, r + 1).to_event(1)),
+    "exponential": (4, lambda r: dist.Exponential(positive(r)).to_event(1)),
+    "student": (4, lambda r: dist.StudentT(3.0, r, positive(r)).to_event(1)),
+    "multivariate": (4, lambda r: dist.MultivariateNormal(r, torch.eye(4).to(r))),
+    "categorical": (12, lambda r: dist.Categorical(logits=r.view(-1, 4, 3)).to_event(1)),
+    "one categorical": (3, lambda r: dist.Categorical(logits=r)),
+    "bernoulli": (4, lambda r: dist.Bernoulli(logits=r).to_event(1)),
+    "poisson": (4, lambda r: dist.Poisson(positive(r)).to_event(1)),
+}
+
+
+class FamilyPrior(nn.Module):
+    """The same family with all parameters equal to 0.3."""
+
+    def __init__(self, family: str) -> None:
+        super().__init__()
+        self.size, self.law = FAMILIES[family]
+
+    def forward(self) -> Any:
+        p = self.law(torch.full((1, self.size), 0.3, dtype=torch.float64))
+        return WithoutBatch(p)
+
+
+class WithoutBatch:
+    """A distribution of batch shape (1,) as a prior, batch shape ()."""
+
+    def __init__(self, p: Any) -> None:
+        self.p = p
+
+    def expand(self, batch: Any) -> Any:
+        return self.p.expand(torch.Size(batch))
+
+
+class Linear(nn.Module):
+    """Logits that depend on z, of any shape and type."""
+
+    out_shape = IMAGE
+
+    def forward(self, z: Tensor) -> Tensor:
+        z = z.reshape(len(z), -1).sum(1).double()
+        return (z.view(-1, 1, 1, 1) - 1) * torch.linspace(-1, 1, 30, dtype=torch.float64).view(IMAGE)
+
+
+def family_pair(family: str) -> Any:
+    """A VAE whose posterior is of that family; for "uniform" the prior is wide enough to hold it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        guide = AmortizedGuide(Answers(*FAMILIES[family])).double()
+    prior = FamilyPrior("normal" if family == "uniform" else family)
+    return VAE(prior, BernoulliLikelihood(Linear())), guide

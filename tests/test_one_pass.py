@@ -1,0 +1,87 @@
+"""A step runs each network once."""
+
+import pytest
+import torch
+from pyro.infer import Trace_ELBO
+
+from tests.catalogue import PAIRS, images, images_for, pair
+from tests.contracts import Calls
+from zoo import ELBO, ImportanceWeighted, log_likelihood, log_weights
+from zoo.nn.gated_resnet import GatedResNet
+from zoo.sampling import reconstruct
+
+BIVAS = [name for name in PAIRS if name.startswith("biva")]
+bivas = pytest.mark.parametrize("name", BIVAS)
+
+
+def blocks(module):
+    return {name: m for name, m in module.named_modules() if isinstance(m, GatedResNet)}
+
+
+@pytest.mark.parametrize("objective", [ELBO(), ELBO(num_particles=3), ImportanceWeighted(3)])
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_step_calls_every_block_once(name, objective):
+    model, guide = pair(name)
+    loss = objective(model, guide)
+    with Calls(blocks(loss)) as calls:
+        loss(images_for(name)).backward()
+    assert set(calls.count.values()) == {1}
+
+
+@bivas
+def test_pyros_own_elbo_runs_the_decoder_twice(name):
+    """Control: without our objective the guide and the model each run it."""
+    model, guide = pair(name)
+    with Calls(blocks(model)) as decoder, Calls(blocks(guide)) as encoder:
+        Trace_ELBO()(model, guide)(images_for(name))
+    assert set(decoder.count.values()) == {2}
+    assert set(encoder.count.values()) == {1}
+
+
+def test_importance_sampling_encodes_an_image_once():
+    model, guide = pair("vae")
+    with Calls(blocks(guide)) as encoder, Calls(blocks(model)) as decoder:
+        log_weights(model, guide, images(3), 12, chunk=4)
+    assert set(encoder.count.values()) == {1}
+    assert set(decoder.count.values()) == {3}
+
+
+def test_importance_sampling_runs_what_of_biva_depends_on_the_image_alone_once():
+    model, guide = pair("biva of 3 layers")
+    with Calls(blocks(guide.layers[0].bottom_up)) as first, Calls(blocks(guide.layers[1])) as second:
+        log_weights(model, guide, images(3), 12, chunk=4)
+    assert set(first.count.values()) == {1}
+    assert set(second.count.values()) == {3}
+
+
+def test_several_samples_cost_one_encoder_pass_over_the_images():
+    model, guide = pair("vae")
+    x = images(3)
+    with Calls({"encoder": guide.head.net, "decoder": model.likelihood}) as calls:
+        ImportanceWeighted(5)(model, guide)(x)
+    assert calls.count == {"encoder": 1, "decoder": 1}
+    assert calls.rows == {"encoder": 3, "decoder": 15}
+
+
+@pytest.mark.parametrize("k", [100, 5000])
+def test_no_pass_has_more_rows_for_more_samples(k):
+    """Memory does not depend on k."""
+    model, guide = pair("vae", dtype=torch.float32)
+    x = images(3, dtype=torch.float32)
+    with Calls({"decoder": model.likelihood}) as calls:
+        log_likelihood(model, guide, x, k, chunk=20)
+    assert calls.rows["decoder"] == 60
+
+
+def test_the_default_chunk_bounds_the_rows_of_a_pass():
+    model, guide = pair("vae", dtype=torch.float32)
+    with Calls({"decoder": model.likelihood}) as calls:
+        log_likelihood(model, guide, images(3, dtype=torch.float32), 5000)
+    assert calls.rows["decoder"] <= 1000
+
+
+def test_a_reconstruction_is_one_pass():
+    model, guide = pair("biva of 2 layers")
+    with Calls(blocks(model)) as calls:
+        reconstruct(model, guide, images())
+    assert set(calls.count.values()) == {1}
