@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pyro
+import pyro.distributions as dist
+from pyro.poutine.indep_messenger import IndepMessenger
 from pyro.poutine.runtime import _PYRO_STACK
 from pyro.poutine.trace_messenger import TraceMessenger
 from torch import Tensor, nn
@@ -23,13 +25,14 @@ class Program(nn.Module):
         return super().__call__(*args, **kwargs)
 
 
-def batch_plate() -> pyro.plate:
-    """The one batch dimension, independent images.
+def batch_plate() -> IndepMessenger:
+    """The one batch dimension, independent images: ``pyro.plate("batch", dim=-1)``, nothing but its mark.
 
     The plate has no size: no subsample site, no rescaling, any batch, and importance samples fold into it.
-    Its price: it does not expand what is drawn inside it, so priors are expanded by the model.
+    Its price: it does not expand what is drawn inside it, so priors are expanded by the model. Pyro's own
+    sizeless plate behaves so too, but ``torch.compile`` sees through it only from PyTorch 2.12 or later on.
     """
-    return pyro.plate("batch", dim=-1)
+    return IndepMessenger("batch", size=-1, dim=-1)
 
 
 def latent(name: str, prior: Any, h: Any = None) -> Tensor:
@@ -48,6 +51,20 @@ def batch_size(x: Tensor | None, n: int | None) -> int:
     if n is None:
         raise ValueError("a model needs x, images (B, C, H, W), or n, how many to sample; got neither")
     return n
+
+
+def independent_copies(distribution: Any, n: int) -> Any:
+    """`distribution` with the batch shape (n,): ``distribution.expand([n])``.
+
+    Normals are made anew instead: ``expand`` creates its result by ``__new__``, through which
+    ``torch.compile`` sees only from a PyTorch later than 2.11 on.
+    """
+    if isinstance(distribution, dist.Independent):
+        base, event_dim = distribution.base_dist, distribution.reinterpreted_batch_ndims
+        if type(base) is dist.Normal and len(base.batch_shape) == event_dim:
+            shape = (n, *base.batch_shape)
+            return dist.Normal(base.loc.expand(shape), base.scale.expand(shape)).to_event(event_dim)
+    return distribution.expand([n])
 
 
 def _svi_collects_parameters() -> bool:

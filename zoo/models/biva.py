@@ -29,7 +29,7 @@ from zoo.likelihoods import BernoulliLikelihood
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape, Shaped, project, strided
 from zoo.priors import StandardNormal
-from zoo.programs import Program, batch_plate, batch_size, latent
+from zoo.programs import Program, batch_plate, batch_size, independent_copies, latent
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class BIVA(Program):
         """Observe the images x (B, C, H, W), or sample n of them."""
         with batch_plate():
             top = f"z_{len(self.layers) + 1}"
-            z = latent(top, self.prior().expand([batch_size(x, n)]))  # p(z_L)
+            z = latent(top, independent_copies(self.prior(), batch_size(x, n)))  # p(z_L)
             d = self.top(z, None)
             for i, layer in downward(self.layers):
                 h = d[-1]  # d_p_{i+1}

@@ -15,7 +15,7 @@ from zoo.likelihoods import BernoulliLikelihood
 from zoo.nn.convolutional import ConvDecoder, ConvEncoder
 from zoo.nn.layers import Shape
 from zoo.priors import StandardNormal
-from zoo.programs import Program, batch_plate, batch_size, latent
+from zoo.programs import Program, batch_plate, batch_size, independent_copies, latent
 
 
 class VAE(Program):
@@ -33,7 +33,7 @@ class VAE(Program):
     def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
         """Observe the images x (B, C, H, W), or sample n of them."""
         with batch_plate():
-            z = latent("z", self.prior().expand([batch_size(x, n)]))
+            z = latent("z", independent_copies(self.prior(), batch_size(x, n)))
             return pyro.sample("x", self.likelihood(z), obs=x)
 
 
