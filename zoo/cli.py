@@ -6,18 +6,23 @@ an exit code: 2 usage, 3 data, 4 checkpoint, 5 not finite; 75 interrupted, --res
 
 import argparse
 import importlib
+import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from zoo.errors import Interrupted, UsageError, ZooError
+from zoo.errors import Interrupted, NonFiniteError, UsageError, ZooError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = parser().parse_args(arguments)
-        result: int = options.command(options)
+        with _short_warnings():
+            options = parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
+            result: int = options.command(options)
+            sys.stdout.flush()
         return result
     except ZooError as error:
         print(f"zoo: {error}", file=sys.stderr)
@@ -28,6 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("zoo: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # who read what we print has read enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  Python flushes it once more at its end
+        return 141  # as a shell has it for SIGPIPE
+    except OSError as error:  # a path that is too long, or that may not be looked at
+        if error.filename is None:
+            raise
+        print(f"zoo: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        return UsageError.exit_code
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,7 +80,10 @@ def _add_train(commands: Any) -> None:
     sub.add_argument("--steps", help="stop after so many steps instead")
     sub.add_argument("--batch-size", help="images a step")
     _add_device(sub)
-    sub.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    sub.set_defaults(seed=None)  # a run that goes on has one
+    sub.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out, with the options it has"
+    )
     sub.add_argument("--samples", type=int, default=100, help="importance samples of the final evaluation")
     sub.add_argument("--images", type=int, help="test images of the final evaluation, all by default")
     sub.add_argument(
@@ -115,15 +131,23 @@ def _add_data(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_device(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=_seed, default=0, help="of all that is random, 0 by default")
     sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+
+
+def _seed(text: str) -> int:
+    seed = int(text) if text.isdecimal() else -1
+    if not 0 <= seed < 2**63:
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2^63 - 1; got {text!r}")
+    return seed
 
 
 def _list(options: argparse.Namespace) -> int:
     """Print every experiment, and write them as JSON where asked to."""
     from zoo.experiments import find, names
-    from zoo.figures import write_json
+    from zoo.figures import require_figures_place, write_json
 
+    require_figures_place(options.json)
     experiments = [find(name) for name in names()]
     width = max(len(e.name) for e in experiments)
     for e in experiments:
@@ -138,10 +162,43 @@ def _late(name: str) -> Callable[[argparse.Namespace], int]:
 
     def command(options: argparse.Namespace) -> int:
         commands = importlib.import_module("zoo.commands")
-        result: int = getattr(commands, name)(options)
+        try:
+            result: int = getattr(commands, name)(options)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            _retell(error)
+            raise
         return result
 
     return command
+
+
+def _retell(error: Exception) -> None:
+    """Raise as ours what PyTorch raises for a run that has diverged, and for a memory that is full."""
+    text = str(error)
+    if text.startswith("Expected parameter") and "found invalid values" in text:
+        raise NonFiniteError(
+            "the parameters lead to values that are not finite: the run has diverged; train another with a "
+            "smaller learning_rate, or clip=1"
+        ) from error
+    signs = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+    if isinstance(error, MemoryError) or any(sign in text for sign in signs):
+        raise ZooError(
+            "out of memory: take a smaller --batch-size, --chunk or -n, or a smaller model"
+        ) from error
+
+
+class _short_warnings:  # noqa: N801  a context manager, named as one
+    """Warnings on one line, without the place in the code."""
+
+    def __enter__(self) -> None:
+        self.before, warnings.formatwarning = warnings.formatwarning, _one_line
+
+    def __exit__(self, *error: object) -> None:
+        warnings.formatwarning = self.before
+
+
+def _one_line(message: Any, *place: Any, **more: Any) -> str:
+    return f"zoo: warning: {' '.join(str(message).split())}\n"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What the commands of the command line do."""
 
 import argparse
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +10,15 @@ import torch
 
 from zoo import run
 from zoo.data import ImageData
-from zoo.errors import Interrupted, UsageError
+from zoo.errors import DataError, Interrupted, UsageError
 from zoo.evaluation import table
-from zoo.experiments import find
-from zoo.figures import write_json
+from zoo.experiments import Experiment, find
+from zoo.figures import require_figures_place, write_json
 from zoo.importance import LogLikelihood
 from zoo.options.typed import assignment
 from zoo.pictures import save_grid
 from zoo.sampling import sample
-from zoo.system import System, load_run
+from zoo.system import System, configured, load_run
 from zoo.training import parallel
 from zoo.training.run_folder import RunFolder
 from zoo.training.trainer import Fit
@@ -24,27 +26,38 @@ from zoo.training.trainer import Fit
 
 def train(options: argparse.Namespace) -> int:
     """Train, evaluate and picture an experiment; returns the exit code."""
-    experiment = find(options.experiment).override(_overrides(options))
+    experiment = find(options.experiment)
+    out = Path(options.out or f"runs/{experiment.name}")
+    folder = RunFolder.open(out) if options.resume else None
+    if folder is not None:
+        experiment = _as_it_began(experiment, folder, options)
+    experiment = experiment.override(_overrides(options))
+    options.seed = options.seed or 0
     _require_counts(options)
     device = parallel.local_device(_device(options.device))
     data = run.images_of(experiment, data_root=options.data_root, download=options.download)
-    out = Path(options.out or f"runs/{experiment.name}")
+    run.require_images(data, "test", options.images)
     config = run.configuration(experiment, data, seed=options.seed, data_root=options.data_root)
+    if folder is not None:
+        run.require_same(folder.config, config, out)
     with parallel.process_group(device):
-        folder = _folder(out, config, resume=options.resume)
+        system, batches = run.prepare(experiment, data, seed=options.seed, device=device)
+        leads = parallel.rank() == 0
+        if folder is None:
+            folder = parallel.leading(lambda: RunFolder.create(out, config))
         try:
-            system, result = run.train(
-                experiment, data, folder, seed=options.seed, device=device, resume=options.resume
+            result = run.train(
+                system, batches, data, folder, seed=options.seed, device=device, resume=options.resume
             )
         except Interrupted as end:
-            raise Interrupted(f"{end}; add --resume to the same command to go on") from None
-        leads = parallel.rank() == 0
+            raise Interrupted(f"{end}; go on with: zoo {_resuming(options.arguments)}") from None
     return _report(system, data, RunFolder.open(out), result, options) if leads else 0
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """Print a run's figures, and write them as JSON where asked to."""
     _require_counts(options)
+    require_figures_place(options.json)
     folder = RunFolder.open(options.run)
     system = load_run(folder, device=_device(options.device))
     data = _images(system, folder, options)
@@ -106,18 +119,43 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     return values | {key: value for key, value in short.items() if value is not None}
 
 
-def _folder(out: Path, config: dict[str, Any], *, resume: bool) -> RunFolder | None:
-    """The run's folder, checked to be the same run where it goes on; only the leading process makes one."""
-    if not resume:
-        return RunFolder.create(out, config) if parallel.rank() == 0 else None
-    folder = RunFolder.open(out)
-    run.require_same(folder.config, config, out)
-    return folder
+def _as_it_began(experiment: Experiment, folder: RunFolder, options: argparse.Namespace) -> Experiment:
+    """The experiment with the options that the run has; sets those of the command line that are not given.
+
+    Raises:
+        UsageError: if the run is one of another experiment.
+    """
+    began, _ = configured(folder)
+    if began.name != experiment.name:
+        raise UsageError(
+            f"{folder.path} was trained otherwise: experiment was {began.name}, is {experiment.name}; train "
+            "into another --out"
+        )
+    if options.seed is None:
+        options.seed = folder.config.get("seed")
+    if options.data_root is None:
+        options.data_root = folder.config.get("data_root")
+    return began
+
+
+def _resuming(arguments: Sequence[str]) -> str:
+    return shlex.join(arguments if "--resume" in arguments else [*arguments, "--resume"])
 
 
 def _images(system: System, folder: RunFolder, options: argparse.Namespace) -> ImageData:
+    """The images of a run.
+
+    Raises:
+        DataError: if they are not of the shape that it was trained on.
+    """
     root = options.data_root or folder.config.get("data_root")
-    return run.images_of(system.experiment, data_root=root, download=options.download)
+    data = run.images_of(system.experiment, data_root=root, download=options.download)
+    if data.image_shape != system.image_shape:
+        raise DataError(
+            f"expected images of shape {system.image_shape}, on which {folder.path} was trained; got "
+            f"{data.image_shape} from {system.experiment.data.data}"
+        )
+    return data
 
 
 def _log_likelihood(system: System, data: ImageData, options: argparse.Namespace) -> LogLikelihood:
@@ -134,8 +172,8 @@ def _log_likelihood(system: System, data: ImageData, options: argparse.Namespace
 
 
 def _require_counts(options: argparse.Namespace) -> None:
-    for name in ("samples", "images"):
-        value = getattr(options, name)
+    for name in ("samples", "images", "chunk"):
+        value = getattr(options, name, None)
         if value is not None and value < 1:
             raise UsageError(f"expected --{name} >= 1; got {value}")
 
@@ -148,7 +186,7 @@ def _device(name: str) -> torch.device:
     """
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         known = "cpu, cuda" if torch.cuda.is_available() else "cpu"
         raise UsageError(f"no device {name!r} on this machine; there is {known}") from error

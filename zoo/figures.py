@@ -1,6 +1,8 @@
 """Files of figures, JSON."""
 
 import json
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,18 +10,33 @@ from typing import Any
 from zoo.errors import UsageError
 
 
+def require_figures_place(path: str | Path | None) -> None:
+    """Check, before the work is done, that `write_json` may write there; None is fine.
+
+    Raises:
+        UsageError: if the file holds something else, or there cannot be a file.
+    """
+    if path is None:
+        return
+    path = Path(path)
+    above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    if path.is_dir() or not above.is_dir() or not os.access(path if path.exists() else above, os.W_OK):
+        raise UsageError(f"expected a file of figures that can be written at {path}; name another")
+    if path.exists() and path.stat().st_size and not _is_figures(path):
+        raise UsageError(f"{path} exists and is not a file of figures; name another")
+
+
 def write_json(path: str | Path, value: Any) -> None:
-    """Write figures to a file; replaces an earlier file of figures, and nothing else.
+    """Write figures to a file, null for what is not finite; replaces only an earlier file of figures.
 
     Raises:
         UsageError: if the file holds something else, or cannot be written.
     """
+    require_figures_place(path)
     path = Path(path)
     try:
-        if path.exists() and path.stat().st_size and not _is_figures(path):
-            raise UsageError(f"{path} exists and is not a file of figures: name another")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+        path.write_text(json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
@@ -29,4 +46,12 @@ def _is_figures(path: Path) -> bool:
         value = json.loads(path.read_text())
     except ValueError:
         return False
-    return isinstance(value, list) or (isinstance(value, Mapping) and "log_likelihood" in value)
+    entries = value if isinstance(value, list) else [value]
+    ours = ("log_likelihood", "summary")  # of a run, of an experiment
+    return all(isinstance(entry, Mapping) and any(key in entry for key in ours) for entry in entries)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

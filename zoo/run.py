@@ -52,16 +52,14 @@ def held_out(experiment: Experiment, data: ImageData, system: System, split: str
     return system.encoding(getattr(data, split), data.levels)
 
 
-def train(
-    experiment: Experiment,
-    data: ImageData,
-    folder: RunFolder | None,
-    *,
-    seed: int = 0,
-    device: str | torch.device = "cpu",
-    resume: bool = False,
-) -> tuple[System, Fit]:
-    """Train an experiment's system into a folder; the returned system has the parameters to evaluate."""
+def prepare(
+    experiment: Experiment, data: ImageData, *, seed: int = 0, device: str | torch.device = "cpu"
+) -> tuple[System, Batches]:
+    """An experiment's system with fresh parameters, and its batches.
+
+    Raises:
+        UsageError: if there cannot be one for these images; nothing has been written then.
+    """
     torch.manual_seed(seed)
     system = System(experiment, data.image_shape)
     batches = Batches(
@@ -73,6 +71,21 @@ def train(
         rank=parallel.rank(),
         world_size=parallel.world_size(),
     ).to(device)
+    return system, batches
+
+
+def train(
+    system: System,
+    batches: Batches,
+    data: ImageData,
+    folder: RunFolder | None,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    resume: bool = False,
+) -> Fit:
+    """Train a system into a folder; it then has the parameters to evaluate."""
+    experiment = system.experiment
     monitor = Monitor(system, held_out(experiment, data, system, "validation"), experiment)
     result = fit(
         system.model,
@@ -87,7 +100,7 @@ def train(
         options=experiment.training,
     )
     system.model, system.guide = result.average.model, result.average.guide
-    return system, result
+    return result
 
 
 class Monitor:
@@ -136,10 +149,22 @@ def evaluate_run(
     Raises:
         UsageError: if fewer than one image is asked for, or more than there are.
     """
+    require_images(data, split, images)
     x = held_out(system.experiment, data, system, split).to(device)
-    if images is not None and not 1 <= images <= len(x):
-        raise UsageError(f"expected 1 to {len(x)} images, all of the {split} set; got {images}")
     return evaluate(system.model, system.guide, x[:images], samples, seed=seed, chunk=chunk)
+
+
+def require_images(data: ImageData, split: str, images: int | None) -> None:
+    """Check that there are as many images to evaluate as are asked for, and at least one.
+
+    Raises:
+        UsageError: if there are not.
+    """
+    available = len(getattr(data, split))
+    if not available:
+        raise UsageError(f"{data.name} has no {split} images here: take another --split")
+    if images is not None and not 1 <= images <= available:
+        raise UsageError(f"expected 1 to {available} images, all of the {split} set; got {images}")
 
 
 def side_by_side(model: Any, guide: Any, x: Tensor, decode: Any) -> Tensor:
@@ -162,6 +187,8 @@ def save_pictures(system: System, x: Tensor, folder: RunFolder) -> list[Path]:
 def log_test(system: System, folder: RunFolder, result: LogLikelihood, step: int) -> None:
     """The test figures beside the curves, and in TensorBoard's table of settings."""
     figures = {f"test/{k}": v for k, v in result.summary().items() if v is not None}
+    if {"step": step, **figures} in folder.read_metrics():
+        return  # a finished run was resumed
     with Logger(folder) as logger:
         logger.hparams(system.experiment.options(), figures)
         logger.scalars(step, figures)
@@ -189,9 +216,9 @@ def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -
     Raises:
         UsageError: naming the options that differ.
     """
-    before = {**old["options"], **{k: old[k] for k in ("experiment", "image_shape", "seed")}}
-    now = {**new["options"], **{k: new[k] for k in ("experiment", "image_shape", "seed")}}
-    differ = [k for k in now if k not in MAY_CHANGE and before.get(k) != now[k]]
+    before, now = ({**config, **config["options"]} for config in (old, new))
+    compared = ("experiment", "image_shape", "seed", *new["options"])
+    differ = [k for k in compared if k not in MAY_CHANGE and before.get(k) != now[k]]
     if differ:
         changes = ", ".join(f"{k} was {before.get(k)}, is {now[k]}" for k in differ)
         raise UsageError(

@@ -1,5 +1,6 @@
 """Images from a model: samples, at any temperature, and reconstructions."""
 
+import math
 from functools import singledispatch
 from typing import Any
 
@@ -27,12 +28,12 @@ def sample(model: Any, n: int, *, temperature: float = 1.0, mean: bool = False) 
         mean: E[x | z] in place of x ~ p(x | z), where the likelihood has a mean: for pictures.
 
     Raises:
-        UsageError: if n < 1 or the temperature is not positive.
+        UsageError: if n < 1 or the temperature is not positive and finite.
     """
     if n < 1:
         raise UsageError(f"expected at least one sample; got {n}")
-    if not temperature > 0:
-        raise UsageError(f"expected a temperature > 0; got {temperature}")
+    if not 0 < temperature < math.inf:
+        raise UsageError(f"expected a finite temperature > 0; got {temperature}")
     with evaluating(model), Tempered(temperature), poutine.trace() as trace:
         x = model(n=n)
     return picture(trace.trace.nodes["x"]["fn"], x) if mean else x

@@ -74,11 +74,29 @@ def load_run(folder: Any, *, device: Any = "cpu") -> System:
     from zoo.training.checkpoint import load_latest
     from zoo.training.state import matching_checkpoint
 
-    system = _from_configuration(folder)
+    system = System(*configured(folder))
     state = load_latest(folder.checkpoints)
     with matching_checkpoint():
         system.loss().load_state_dict(_evaluated(state))
     return system.to(device)
+
+
+def configured(folder: Any) -> tuple[Experiment, tuple[int, int, int]]:
+    """The experiment of a run folder, with its options, and the images' shape.
+
+    Raises:
+        CheckpointError: if the configuration is not that of a run.
+    """
+    config = folder.config
+    try:
+        experiment = find(config["experiment"]).override(config["options"])
+        return experiment, checked_shape(config["image_shape"])
+    except (KeyError, TypeError, AttributeError, UsageError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise CheckpointError(
+            f"{folder.path}/config.json is not the configuration of a run: {reason}; restore the file, or "
+            "train into another folder"
+        ) from error
 
 
 def checked_shape(image_shape: Any) -> tuple[int, int, int]:
@@ -100,14 +118,3 @@ def _evaluated(state: dict[str, Any]) -> dict[str, Any]:
         return state["loss"]
     prefix = "module."
     return {key.removeprefix(prefix): v for key, v in average.items() if key.startswith(prefix)}
-
-
-def _from_configuration(folder: Any) -> System:
-    config = folder.config
-    try:
-        return build(config["experiment"], config["image_shape"], **config["options"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder.path}/config.json lacks what a run's configuration has ({error}); "
-            "train anew into another folder"
-        ) from error

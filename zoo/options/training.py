@@ -52,6 +52,8 @@ class TrainingOptions:
             require(value is None or value >= 1, f"{name} >= 1", value)
         rate = self.learning_rate
         require(math.isfinite(rate) and rate > 0, "learning_rate > 0", rate)
+        floor = self.learning_rate_floor
+        require(0 <= floor <= rate, "0 <= learning_rate_floor <= learning_rate", floor)
         require(self.clip is None or self.clip > 0, "clip > 0, or none", self.clip)
         require(0 <= self.ema < 1, "0 <= ema < 1", self.ema)
         decay = self.learning_rate_decay

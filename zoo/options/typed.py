@@ -7,6 +7,7 @@ what would.
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -138,7 +139,7 @@ def _integer(value: Any) -> int:
 
 
 def _real(value: Any) -> float:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not math.isfinite(float(value)):
         raise ValueError(value)
     return float(value)
 
@@ -167,5 +168,5 @@ def _describe(hint: Any) -> str:
         return "one of " + ", ".join(map(str, typing.get_args(hint)))
     if isinstance(hint, types.UnionType):
         return " or ".join(_describe(arg) for arg in typing.get_args(hint))
-    described = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+    described = {int: "an integer", float: "a finite number", bool: "true or false", str: "text"}
     return described.get(hint, "none")

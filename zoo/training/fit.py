@@ -1,13 +1,14 @@
 """`fit`: any Pyro model and guide, any objective, any images."""
 
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.data import Batches
+from zoo.errors import UsageError
 from zoo.options.training import TrainingOptions
 from zoo.options.typed import override
 from zoo.training import parallel
@@ -48,17 +49,28 @@ def fit(
         changes: options by name, ``epochs=10, learning_rate=1e-3``.
 
     Raises:
-        UsageError: for an unknown option or one out of range.
+        UsageError: for an unknown option or one out of range, or an objective that autograd cannot follow.
         DataError: if there is no batch, or one that is not finite.
         Interrupted: after SIGTERM or Ctrl-C, when the step is done and the checkpoint saved.
         NonFiniteError: if the loss or a gradient is not finite; the last checkpoint stays.
     """
     options = override(options or TrainingOptions(), changes)
-    torch.manual_seed(seed + parallel.rank())
     batches = as_batches(data, options.batch_size, seed)
     loss = objective(model, guide).to(device)
-    trainer = Trainer(loss, batches, options, torch.device(device), run=run, callbacks=callbacks)
-    with run.lock() if run is not None and trainer.leads else nullcontext():
+    _require_differentiable(loss)
+    trainer = Trainer(loss, batches, options, torch.device(device), seed=seed, run=run, callbacks=callbacks)
+    with ExitStack() as held:
+        parallel.leading(lambda: run and held.enter_context(run.lock()))
         if resume and run is not None:
             trainer.resume(run)
         return trainer.run_to_the_end()
+
+
+def _require_differentiable(loss: Any) -> None:
+    """Some of Pyro's objectives compute gradients, by baselines say, and no loss to take them of."""
+    pyros = getattr(loss, "elbo", None)
+    if pyros is not None and not hasattr(pyros, "differentiable_loss"):
+        raise UsageError(
+            f"expected an objective with a differentiable loss; got {type(pyros).__name__}: take Trace_ELBO, "
+            "or train with pyro.infer.SVI"
+        )

@@ -7,11 +7,15 @@ with the same batch; rank 0 alone writes.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from zoo.errors import ZooError
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -35,6 +39,8 @@ def process_group(device: torch.device) -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _initialised():
         yield
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # objects are gathered through the current device
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
@@ -47,6 +53,27 @@ def local_device(device: torch.device) -> torch.device:
     if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return device
+
+
+def leading(action: Callable[[], T]) -> T | None:
+    """What `action` returns in the leading process, None in the others; where it fails all fail.
+
+    Raises:
+        ZooError: in every process.
+    """
+    if world_size() == 1:
+        return action()
+    result, failure = None, None
+    if rank() == 0:
+        try:
+            result = action()
+        except ZooError as error:
+            failure = error
+    told = [failure]
+    distributed.broadcast_object_list(told)
+    if told[0] is not None:
+        raise told[0]
+    return result
 
 
 def any_process(flag: bool) -> bool:

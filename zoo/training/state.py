@@ -1,12 +1,12 @@
-"""The parts of a checkpoint that are not PyTorch's own."""
+"""What makes a run that goes on the run that was not stopped."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
 from zoo.errors import CheckpointError
+from zoo.seeds import mixed_seed
 
 
 @contextmanager
@@ -25,16 +25,13 @@ def matching_checkpoint() -> Iterator[None]:
         ) from error
 
 
-def generator_states(device: torch.device) -> dict[str, Tensor]:
-    """Where the global random generators are, of the CPU and of `device`."""
-    states = {"cpu": torch.get_rng_state()}
+def seed_noise(device: torch.device, *parts: int) -> None:
+    """Start the global random generators, of the CPU and of `device`, from `parts`.
+
+    Every step does: there is no generator's state to be kept, nor is there one for each process.
+    """
+    seed = mixed_seed("training", *parts)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed looks at every other device as well
     if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def set_generator_states(states: dict[str, Tensor], device: torch.device) -> None:
-    """Put the global random generators where they were."""
-    torch.set_rng_state(states["cpu"].cpu())
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"].cpu(), device)
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)

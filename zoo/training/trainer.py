@@ -1,8 +1,8 @@
 """The training loop.
 
 A run is a pure function of its options and its seed: the order of images and their noise belong to
-(seed, epoch, batch), whatever else is random is in the checkpoint. So a run that was killed and goes on is
-the run that was not killed, bit for bit (on the same device with as many threads).
+(seed, epoch, batch), all other noise to (seed, process, step). So a run that was killed and goes on is the
+run that was not killed, bit for bit (on the same device with as many threads).
 """
 
 import math
@@ -29,7 +29,7 @@ from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
 from zoo.training.signals import StopRequest
 from zoo.training.sources import floating
-from zoo.training.state import generator_states, matching_checkpoint, set_generator_states
+from zoo.training.state import matching_checkpoint, seed_noise
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -72,11 +72,12 @@ class Trainer:
         options: TrainingOptions,
         device: torch.device,
         *,
+        seed: int = 0,
         run: RunFolder | None = None,
         callbacks: Iterable[Callable[["Trainer"], None]] = (),
     ) -> None:
         self.loss, self.batches, self.options, self.device = loss, batches, options, device
-        self.folder = run
+        self.seed, self.folder = seed, run
         self.leads = parallel.rank() == 0  # the process that writes
         self.callbacks = list(callbacks)
         self.parameters = [p for p in loss.parameters() if p.requires_grad]
@@ -91,6 +92,7 @@ class Trainer:
         self.step = 0
         self.logger: Any = NullLogger()
         self._request = StopRequest()
+        self._stopping = False  # a signal was seen, by all processes
         self._warm = False  # after the first step
         self._saved_at = time.monotonic()
         self._finite = torch.ones((), dtype=torch.bool, device=device)
@@ -114,12 +116,10 @@ class Trainer:
         started = time.monotonic()
         progress = Progress(self.total_steps, self.step)
         with progress, self._logger() as self.logger, StopRequest() as self._request:
-            for epoch in range(self.step // len(self.batches), self._epochs()):
-                self._epoch(epoch, progress)
-                if self._request.received:
-                    break
+            while self.step < self.total_steps and not self._stopping:
+                self._epoch(self.step // len(self.batches), progress)
             self._checkpoint()
-        if self.step < self.total_steps:
+        if self._stopping:
             raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
         return Fit(self.loss, self.evaluated, self.step, time.monotonic() - started)
 
@@ -139,7 +139,6 @@ class Trainer:
             "loss": self.loss.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "noise": generator_states(self.device),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -150,7 +149,6 @@ class Trainer:
                 self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step = state["step"]
-            set_generator_states(state["noise"], self.device)
 
     def train_step(self, x: Tensor) -> dict[str, Tensor]:
         """One step on a batch; returns the loss and the gradient's norm, on the device."""
@@ -173,17 +171,18 @@ class Trainer:
         self.loss.train()
         for x in self.batches.epoch(epoch, self.step - epoch * len(self.batches)):
             x = floating(x).to(self.device, non_blocking=True)
+            seed_noise(self.device, self.seed, parallel.rank(), self.step)
             with self._checks():
                 measured = self.train_step(x)
             self._compile_once(x)
             if self._due(self.options.log_every):
                 self._log(measured, len(x), clock, progress)
-            if self.options.save_every and self._due(self.options.save_every):
+            if self.step % len(self.batches) == 0:
+                self._end_of_epoch()
+            if self._saves():  # last, so that a run that goes on from here has nothing to make up for
                 self._checkpoint()
             if self._ends():
                 break
-        if self.step == (epoch + 1) * len(self.batches):
-            self._end_of_epoch()
 
     def _checks(self) -> Any:
         """Pyro's and PyTorch's checks of values: as they are in a run's first step, off after it."""
@@ -198,20 +197,25 @@ class Trainer:
         """Whether the run is over, or a signal has asked for its end; all processes agree."""
         if parallel.world_size() > 1 and not self._due(self.options.log_every):
             return False
-        self._request.received = parallel.any_process(self._request.received)
-        return self._request.received or self.step >= self.total_steps
+        self._stopping = parallel.any_process(self._request.received)
+        return self._stopping or self.step >= self.total_steps
 
     def _end_of_epoch(self) -> None:
-        if self.leads:
-            devices = [self.device] if self.device.type == "cuda" else []
-            with torch.random.fork_rng(devices):  # what callbacks draw leaves the run's noise alone
-                for callback in self.callbacks:
-                    callback(self)
-            if self.options.histograms:
-                self.logger.histograms(self.step, dict(self.loss.named_parameters()))
+        if not self.leads:
+            return
+        for callback in self.callbacks:
+            callback(self)
+        if self.options.histograms:
+            self.logger.histograms(self.step, dict(self.loss.named_parameters()))
+
+    def _saves(self) -> bool:
+        """Whether a checkpoint is due; the last step's is saved at the end."""
+        if self.step >= self.total_steps:
+            return False
+        if self.options.save_every:
+            return self.step % self.options.save_every == 0
         rested = time.monotonic() - self._saved_at
-        if not self.options.save_every and rested > SECONDS_BETWEEN_CHECKPOINTS:
-            self._checkpoint()
+        return self.step % len(self.batches) == 0 and rested > SECONDS_BETWEEN_CHECKPOINTS
 
     def _log(self, measured: dict[str, Tensor], images: int, clock: "_Clock", progress: Progress) -> None:
         self._require_finite()
@@ -248,9 +252,6 @@ class Trainer:
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0 or self.step >= self.total_steps
-
-    def _epochs(self) -> int:
-        return math.ceil(self.total_steps / len(self.batches))
 
     def _logger(self) -> Any:
         if self.folder is None or not self.leads:

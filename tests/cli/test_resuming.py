@@ -1,0 +1,232 @@
+"""`--resume`, signals and kills at the command line."""
+
+import importlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from zoo import cli
+from zoo.training.checkpoint import load_checkpoint
+from zoo.training.run_folder import RunFolder
+from zoo.training.trainer import Trainer
+
+SMALL = (
+    *("vae_digits", "--batch-size", 100, "--samples", 2, "--images", 5, "--seed", 4),
+    *("--set", "channels=4", "--set", "latent=3", "--set", "log_every=1", "--set", "ema=0.9"),
+)
+
+
+def state(run):
+    return load_checkpoint(run / "checkpoints" / "last.pt")
+
+
+def same(a, b):
+    """Whether two trees are the same, tensors bit for bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def metrics(run):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if "per_second" not in k} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of two epochs that was not ended."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    assert cli.main([*map(str, ("train", *SMALL, "--out", run, "--epochs", 2))]) == 0
+    return run
+
+
+@pytest.fixture
+def finished(whole, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(whole, tmp_path / "finished")
+
+
+def test_a_finished_run_is_evaluated_again(zoo, finished, whole):
+    outcome = zoo("train", *SMALL, "--out", finished, "--epochs", 2, "--resume")
+    assert outcome.code == 0
+    assert "log p(x)" in outcome.out
+    assert same(state(finished), state(whole))
+    assert metrics(finished) == metrics(whole)
+
+
+def test_a_run_goes_on_with_the_options_it_has(zoo, tmp_path, whole):
+    run = tmp_path / "run"
+    assert zoo("train", *SMALL, "--out", run, "--steps", 3).code == 0
+    outcome = zoo(
+        *("train", "vae_digits", "--out", run, "--epochs", 2, "--set", "steps=none", "--resume"),
+        *("--samples", 2, "--images", 5),
+    )
+    assert outcome.code == 0, outcome.err
+    assert same(state(run), state(whole))
+
+
+def test_a_finished_run_goes_on_to_more_epochs(zoo, tmp_path, whole):
+    run = tmp_path / "run"
+    assert zoo("train", *SMALL, "--out", run, "--epochs", 1).code == 0
+    assert zoo("train", *SMALL, "--out", run, "--epochs", 2, "--resume").code == 0
+    assert same(state(run), state(whole))
+    trained = [[line for line in metrics(r) if "train/loss" in line] for r in (run, whole)]
+    assert trained[0] == trained[1]
+
+
+CHANGES = {
+    "latent": ("--set", "latent=5"),
+    "learning_rate": ("--set", "learning_rate=0.1"),
+    "ema": ("--set", "ema=0"),
+    "batch_size": ("--batch-size", 50),
+    "binarize": ("--set", "binarize=static"),
+    "seed": ("--seed", 5),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_option_is_refused_by_its_name(name, zoo, finished, hashes):
+    before = hashes(finished)
+    outcome = zoo("train", *SMALL, "--out", finished, "--epochs", 3, *CHANGES[name], "--resume")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert f"{name} was" in outcome.err
+    assert hashes(finished) == before
+
+
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before(zoo, tmp_path, whole):
+    run = tmp_path / "run"
+    assert zoo("train", *SMALL, "--out", run, "--epochs", 1, "--set", "save_every=5").code == 0
+    last = run / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:-1])
+    with pytest.warns(RuntimeWarning, match="going on from"):
+        outcome = zoo("train", *SMALL, "--out", run, "--epochs", 2, "--resume")
+    assert outcome.code == 0
+    assert same(state(run), state(whole))
+
+
+def test_the_second_process_in_a_folder_is_refused(zoo, finished, hashes):
+    with RunFolder.open(finished).lock():
+        before = hashes(finished)
+        outcome = zoo("train", *SMALL, "--out", finished, "--epochs", 3, "--resume")
+        assert outcome.code == 2
+        assert str(os.getpid()) in outcome.err
+        assert hashes(finished) == before
+        assert zoo("evaluate", finished, "--samples", 2, "--images", 5).code == 0  # reading is free
+
+
+def interrupt_in_step(monkeypatch, step, *numbers):
+    train_step = Trainer.train_step
+
+    def interrupted(self, x):
+        if self.step + 1 == step:
+            for number in numbers:
+                os.kill(os.getpid(), number)
+        return train_step(self, x)
+
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_message_of_an_interrupted_run_is_the_command_that_goes_on(
+    number, zoo, tmp_path, whole, monkeypatch
+):
+    run = tmp_path / "a run"
+    with monkeypatch.context() as patch:
+        interrupt_in_step(patch, 17, number)
+        outcome = zoo("train", *SMALL, "--out", run, "--epochs", 2)
+    assert outcome.code == 75
+    said = outcome.err.splitlines()[-1]
+    assert said.startswith("zoo: interrupted at step 17 of 28")
+    again = shlex.split(said.partition("go on with: ")[2])
+    assert zoo(*again[1:]).code == 0
+    assert same(state(run), state(whole))
+    assert metrics(run) == metrics(whole)
+
+
+def test_interrupted_twice_it_ends_at_once(zoo, tmp_path, monkeypatch):
+    interrupt_in_step(monkeypatch, 2, signal.SIGINT, signal.SIGINT)
+    outcome = zoo("train", *SMALL, "--out", tmp_path / "run", "--steps", 3)
+    assert outcome.code == 130
+    assert outcome.err.splitlines()[-1] == "zoo: interrupted"
+
+
+def test_interrupted_while_it_imports_it_says_so(zoo, monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    outcome = zoo("evaluate", "anything")
+    assert (outcome.code, outcome.err) == (130, "zoo: interrupted\n")
+
+
+# In processes of their own
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a run in another process; it is killed at the end of the test."""
+    processes = []
+
+    def run(out, *more):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "zoo", "train", *map(str, (*SMALL, "--out", out, *more))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_step(run, step):
+    deadline = time.monotonic() + 60
+    file = run / "metrics.jsonl"
+    while time.monotonic() < deadline:
+        if file.exists() and file.read_text().count("\n") > step:
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"no step {step} in {run}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_was_ended_goes_on_in_another(number, start, zoo, tmp_path):
+    run = tmp_path / "run"
+    process = start(run, "--epochs", 200, "--set", "save_every=3")
+    wait_for_step(run, 7)
+    asked = time.monotonic()
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    if number == signal.SIGTERM:
+        assert process.returncode == 75
+        assert "--resume" in said.splitlines()[-1]
+        assert "Traceback" not in said
+        assert time.monotonic() - asked < 5
+    done = state(run)["step"]
+    target = done + 4
+    assert (
+        zoo("train", *SMALL, "--out", run, "--steps", target, "--set", "save_every=3", "--resume").code == 0
+    )
+    reference = tmp_path / "reference"
+    assert zoo("train", *SMALL, "--out", reference, "--steps", target, "--set", "save_every=3").code == 0
+    assert same(state(run), state(reference))
+    steps = [line["step"] for line in metrics(run) if "train/loss" in line]
+    assert steps == list(range(1, target + 1))

@@ -1,0 +1,228 @@
+"""Small runs of `fit`, in this process or in others that can be killed."""
+
+import multiprocessing
+import os
+import signal
+from functools import partial
+
+import pyro
+import pyro.distributions as dist
+import torch
+from torch import distributed, nn
+
+import zoo
+from zoo.data import Batches, Binary
+from zoo.training.checkpoint import load_checkpoint
+from zoo.training.run_folder import RunFolder
+from zoo.training.trainer import Trainer
+
+IMAGES, BATCH, EPOCHS = 40, 10, 3
+STEPS = EPOCHS * IMAGES // BATCH
+
+# Its children are forked from a process that has imported everything and has no threads.
+_children = multiprocessing.get_context("forkserver")
+_children.set_forkserver_preload(
+    ["zoo.run", "zoo.models.vae", "zoo.training.event_file", "torch._dynamo", "tests.training.runs"]
+)
+
+
+def digits(n=IMAGES, **changes):
+    """Batches of a few digits."""
+    data = zoo.load_data("digits")
+    options = {"encoding": Binary(), "levels": data.levels, "seed": 5, **changes}
+    return Batches(data.train[:n], BATCH, **options)
+
+
+def epoch_figures(trainer):
+    """A callback that logs, and draws from the global generator."""
+    trainer.logger.scalars(trainer.step, {"validation/noise": torch.randn(()).item()})
+
+
+def fit_digits(folder, *, data=None, callbacks=(epoch_figures,), **changes):
+    """A VAE with everything that has a state: EMA, warm-up, a learning rate that falls, dropout's noise."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    system = zoo.build("vae_digits", channels=2, latent=2)
+    run = None
+    if folder is not None:
+        resume = (folder / "config.json").exists()
+        run = RunFolder.open(folder) if resume else RunFolder.create(folder, {"seed": 5})
+        changes = {"resume": resume, **changes}
+    options = {"epochs": EPOCHS, "ema": 0.8, "learning_rate_decay": 0.9, "log_every": 1, "save_every": 1}
+    return zoo.fit(
+        system.model,
+        system.guide,
+        zoo.ELBO(beta=zoo.LinearWarmup(8)),
+        digits() if data is None else data,
+        seed=5,
+        run=run,
+        callbacks=callbacks,
+        **{**options, **changes},
+    )
+
+
+def state(folder):
+    """What the last checkpoint holds."""
+    return load_checkpoint(folder / "checkpoints" / "last.pt")
+
+
+def metrics(folder):
+    """All figures but the speed."""
+    lines = RunFolder.open(folder).read_metrics()
+    return [{k: v for k, v in line.items() if "per_second" not in k} for line in lines]
+
+
+def same(a, b):
+    """Whether two trees are the same, tensors bit for bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def in_process(function, *arguments, **keywords):
+    """Call `function` in another process; returns its exit code, negative for a signal."""
+    process = _children.Process(target=partial(function, **keywords), args=arguments)
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+# Runs that die
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_in_step(folder, step, **changes):
+    """Train, and be killed when the gradient of a step is known."""
+    adamax, done = torch.optim.Adamax.step, []
+
+    def deadly(self, *arguments):
+        done.append(1)
+        if len(done) == step:
+            die()
+        return adamax(self, *arguments)
+
+    torch.optim.Adamax.step = deadly
+    fit_digits(folder, **changes)
+
+
+def die_in_rename(folder, number, *, after=False, **changes):
+    """Train, and be killed before or after a rename of the checkpoints."""
+    replace, done = os.replace, []
+
+    def deadly(source, target):
+        done.append(target)
+        if after and len(done) == number:
+            replace(source, target)
+        if len(done) == number:
+            die()
+        replace(source, target)
+
+    os.replace = deadly
+    fit_digits(folder, **changes)
+
+
+def die_in_callback(folder, epoch, **changes):
+    """Train, and be killed at the end of an epoch, when its figures are logged."""
+
+    def deadly(trainer):
+        epoch_figures(trainer)
+        if trainer.step == epoch * IMAGES // BATCH:
+            die()
+
+    fit_digits(folder, callbacks=[deadly], **changes)
+
+
+def die_after_log(folder, step, **changes):
+    """Train, and be killed when a step's figures are logged."""
+    log = Trainer._log
+
+    def deadly(self, *arguments):
+        log(self, *arguments)
+        if self.step == step:
+            die()
+
+    Trainer._log = deadly
+    fit_digits(folder, **changes)
+
+
+# Runs of several processes
+
+
+class Mean(nn.Module):
+    """A model without noise: x ~ N(decode(z), 1), z its own posterior's mean."""
+
+    def __init__(self):
+        super().__init__()
+        self.decode = nn.Linear(3, 64)
+
+    def forward(self, x):
+        with zoo.batch_plate():
+            z = pyro.sample("z", dist.Normal(x.new_zeros(len(x), 3), 1.0).to_event(1))
+            pyro.sample("x", dist.Normal(self.decode(z), 1.0).to_event(1), obs=x.flatten(1))
+
+
+class Point(nn.Module):
+    """Its guide, a point."""
+
+    def __init__(self):
+        super().__init__()
+        self.encode = nn.Linear(64, 3)
+
+    def forward(self, x):
+        with zoo.batch_plate():
+            pyro.sample("z", dist.Delta(self.encode(x.flatten(1)), event_dim=1))
+
+
+def fit_points(rank=0, world_size=1, **changes):
+    """Train the model without noise on this process's share of every batch."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    data = digits(rank=rank, world_size=world_size)
+    return zoo.fit(Mean(), Point(), zoo.ELBO(), data, epochs=2, seed=5, **changes)
+
+
+def join(meeting, rank, world_size):
+    """Join a group of processes that meet at a file."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world_size)
+
+
+def fit_points_of(meeting, out, rank, world_size):
+    """`fit_points` as one of several processes; writes down what it ends with."""
+    join(meeting, rank, world_size)
+    fit = fit_points(rank, world_size)
+    torch.save(fit.loss.state_dict(), f"{out}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def fit_digits_of(meeting, out, rank, world_size, **changes):
+    """`fit_digits` as one of several processes; rank 0 has the folder."""
+    join(meeting, rank, world_size)
+    data = digits(rank=rank, world_size=world_size)
+    resume = (out / "config.json").exists()
+    distributed.barrier()
+    if rank == 0 or resume:
+        fit_digits(out, data=data, **changes)
+    else:
+        fit_digits(None, data=data, **changes)
+    distributed.destroy_process_group()
+
+
+def together(function, *arguments, world_size=2, **keywords):
+    """Call `function` in several processes at once; returns their exit codes."""
+    call = partial(function, **keywords)
+    processes = [
+        _children.Process(target=call, args=(*arguments, rank, world_size)) for rank in range(world_size)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    return [process.exitcode for process in processes]

@@ -1,0 +1,309 @@
+"""`fit` with anybody's Pyro programs, objectives and data."""
+
+import shutil
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro.infer import RenyiELBO, Trace_ELBO, TraceGraph_ELBO, TraceMeanField_ELBO
+from pyro.nn import PyroModule, PyroParam
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import zoo
+from tests.training import runs
+from zoo.data import Batches
+from zoo.errors import DataError, NonFiniteError, UsageError
+from zoo.training.run_folder import RunFolder
+
+
+class Model(nn.Module):
+    """A user's own: one Gaussian latent, a plate of his own name."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(2, 64)
+
+    def forward(self, x):
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", dist.Normal(torch.zeros(len(x), 2), 1.0).to_event(1))
+            pixels = dist.Bernoulli(logits=self.net(z).view(-1, 1, 8, 8)).to_event(3)
+            pyro.sample("x", pixels, obs=x)
+
+
+class Guide(nn.Module):
+    """Its guide; an attribute `net` as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(64, 4)
+
+    def forward(self, x):
+        with pyro.plate("data", len(x)):
+            loc, scale = self.net(x.flatten(1)).chunk(2, -1)
+            pyro.sample("z", dist.Normal(loc, scale.exp()).to_event(1))
+
+
+class PyroGuide(PyroModule):
+    """The same as a PyroModule."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = PyroModule[nn.Linear](64, 2)
+        self.scale = PyroParam(torch.ones(2), dist.constraints.positive)
+
+    def forward(self, x):
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", dist.Normal(self.net(x.flatten(1)), self.scale).to_event(1))
+
+
+@pytest.fixture(scope="module")
+def x():
+    """Binary digits (100, 1, 8, 8)."""
+    return torch.cat(list(runs.digits(100).epoch(0)))
+
+
+def evidence(fit, x):
+    return zoo.log_likelihood(fit.average.model, fit.average.guide, x, 20, seed=0).mean
+
+
+@pytest.mark.parametrize("guide", [Guide, PyroGuide])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        zoo.ELBO(),
+        zoo.ELBO(num_particles=3),
+        zoo.ImportanceWeighted(3),
+        Trace_ELBO(),
+        TraceMeanField_ELBO(),
+    ],
+    ids=lambda objective: type(objective).__name__,
+)
+def test_a_users_own_programs_are_trained_and_evaluated(objective, guide, x):
+    model, guide = Model(), guide()
+    before = zoo.log_likelihood(model, guide, x, 20, seed=0).mean
+    fit = zoo.fit(model, guide, objective, x, epochs=30, batch_size=20, learning_rate=0.02)
+    assert fit.step == 150
+    assert fit.loss.model is model
+    assert evidence(fit, x) > before + 10
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda x: x,
+        lambda x: Batches(x, 20),
+        lambda x: DataLoader(TensorDataset(x), batch_size=20, shuffle=True),
+        lambda x: DataLoader(TensorDataset(x, torch.zeros(len(x))), batch_size=20),
+        lambda x: DataLoader(list(x), batch_size=20),
+        lambda x: list(x.split(20)),
+    ],
+    ids=["tensor", "Batches", "shuffling loader", "loader with labels", "loader of a list", "list"],
+)
+def test_images_come_in_many_ways(source, x):
+    fit = zoo.fit(Model(), Guide(), zoo.ELBO(), source(x), epochs=2, batch_size=20)
+    assert fit.step == 10
+
+
+def test_a_tensor_is_taken_in_batches_and_a_rest_is_dropped(x):
+    seen = []
+
+    class Watched(Model):
+        def forward(self, x):
+            seen.append(len(x))
+            super().forward(x)
+
+    zoo.fit(Watched(), Guide(), zoo.ELBO(), x, epochs=1, batch_size=30)
+    assert seen == [30, 30, 30]
+    seen.clear()
+    zoo.fit(Watched(), Guide(), zoo.ELBO(), x[:7], epochs=2, batch_size=30)
+    assert seen == [7, 7]
+
+
+def test_a_seed_reproduces_a_fit(x):
+    def fitted(seed):
+        torch.manual_seed(0)
+        model, guide = Model(), Guide()
+        torch.manual_seed(torch.seed() % 100)  # what was drawn before does not matter
+        return zoo.fit(model, guide, zoo.ELBO(), x, epochs=2, seed=seed).loss.state_dict()
+
+    assert runs.same(fitted(1), fitted(1))
+    assert not runs.same(fitted(1), fitted(2))
+
+
+def test_without_an_average_the_trained_parameters_are_evaluated(x):
+    fit = zoo.fit(Model(), Guide(), zoo.ELBO(), x, epochs=1)
+    assert fit.average is fit.loss
+
+
+def test_the_average_is_the_exponential_one(x):
+    model, values = Model(), []
+    fit = zoo.fit(
+        *(model, Guide(), zoo.ELBO(), x),
+        **{"epochs": 4, "batch_size": 100, "ema": 0.5, "learning_rate": 0.1},
+        callbacks=[lambda trainer: values.append(model.net.bias.detach().clone())],
+    )
+    average = values[0]
+    for value in values[1:]:
+        average = 0.5 * average + 0.5 * value
+    torch.testing.assert_close(fit.average.model.net.bias.detach(), average)
+
+
+def test_a_clipped_gradient_has_at_most_that_norm(x):
+    norms = []
+
+    def watch(trainer):
+        gradients = [p.grad.flatten() for p in trainer.parameters]
+        norms.append(torch.cat(gradients).norm().item())
+
+    zoo.fit(Model(), Guide(), zoo.ELBO(), x, epochs=2, batch_size=100, clip=0.1, callbacks=[watch])
+    assert norms == pytest.approx([0.1, 0.1], rel=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["adamax", "adam"])
+def test_the_learning_rate_falls_to_its_floor(optimizer, x, tmp_path):
+    run = RunFolder.create(tmp_path / "run", {})
+    zoo.fit(
+        *(Model(), Guide(), zoo.ELBO(), x),
+        **{"steps": 4, "log_every": 1, "optimizer": optimizer, "run": run},
+        **{"learning_rate": 0.1, "learning_rate_decay": 0.5, "learning_rate_floor": 0.03},
+    )
+    rates = [line["train/learning_rate"] for line in run.read_metrics()]
+    assert rates == pytest.approx([0.1, 0.05, 0.03, 0.03])
+
+
+def test_callbacks_see_every_epoch_and_leave_the_run_alone(x):
+    steps = []
+
+    def nosy(trainer):
+        steps.append(trainer.step)
+        torch.randn(trainer.step)
+
+    torch.manual_seed(0)
+    watched = zoo.fit(Model(), Guide(), zoo.ELBO(), x, epochs=3, batch_size=50, callbacks=[nosy])
+    torch.manual_seed(0)
+    alone = zoo.fit(Model(), Guide(), zoo.ELBO(), x, epochs=3, batch_size=50)
+    assert steps == [2, 4, 6]
+    assert runs.same(watched.loss.state_dict(), alone.loss.state_dict())
+
+
+def test_nothing_is_written_without_a_run_folder(x, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    zoo.fit(Model(), Guide(), zoo.ELBO(), x, epochs=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_steps_go_before_epochs(x):
+    assert zoo.fit(Model(), Guide(), zoo.ELBO(), x, steps=7, epochs=1, batch_size=50).step == 7
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling a loss for the CPU needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_a_compiled_fit_is_the_eager_one(x):
+    def fitted(compile):
+        torch.manual_seed(0)
+        options = {"steps": 5, "batch_size": 20, "compile": compile}
+        return zoo.fit(runs.Mean(), runs.Point(), zoo.ELBO(), x, **options).loss
+
+    eager, compiled = fitted(False), fitted(True)
+    for name, value in eager.state_dict().items():
+        torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+
+
+MISTAKES = {
+    "no option": ({"epoch": 3}, UsageError, "did you mean epochs"),
+    "a wrong type": ({"epochs": "many"}, UsageError, "epochs to be an integer"),
+    "a truth for a number": ({"epochs": True}, UsageError, "epochs to be an integer"),
+    "out of range": ({"learning_rate": -1.0}, UsageError, "learning_rate > 0"),
+    "no batch": ({"batch_size": 0}, UsageError, "batch_size >= 1"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_wrong_option_is_told_before_the_first_step(name, x):
+    changes, error, said = MISTAKES[name]
+    with pytest.raises(error, match=said):
+        zoo.fit(Unused(), Unused(), zoo.ELBO(), x, **changes)
+
+
+class Unused(Model):
+    def forward(self, x):
+        raise AssertionError("a step was made")
+
+
+DATA = {
+    "no images": (lambda x: x[:0], "none of them 0"),
+    "bytes": (lambda x: x.to(torch.uint8), "floating-point"),
+    "labels": (lambda x: torch.arange(10), "floating-point"),
+    "not a number": (lambda x: torch.full_like(x, torch.nan), "finite"),
+    "an empty list": (lambda x: [], "iterable of batches"),
+    "a generator": (lambda x: (b for b in x), "iterable of batches"),
+    "a number": (lambda x: 3, "iterable of batches"),
+    "bytes from a loader": (lambda x: DataLoader(x.to(torch.uint8)), "floating-point"),
+    "not a number from a loader": (lambda x: DataLoader(x / 0), "NaN or infinity"),
+    "text": (lambda x: ["digits"], "expected batches"),
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_wrong_data_are_told_before_the_first_step(name, x):
+    spoil, said = DATA[name]
+    with pytest.raises(DataError, match=said):
+        zoo.fit(Unused(), Unused(), zoo.ELBO(), spoil(x))
+
+
+class Short:
+    """Says five batches, and has as many as it has."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __len__(self):
+        return 5
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+def test_data_shorter_than_they_say_are_told_of(x):
+    with pytest.raises(DataError, match=r"expected 5 batches an epoch.*got 2"):
+        zoo.fit(Model(), Guide(), zoo.ELBO(), Short(x.split(50)), epochs=2)
+
+
+def test_data_longer_than_they_say_are_cut(x):
+    assert zoo.fit(Model(), Guide(), zoo.ELBO(), Short(x.split(10)), epochs=2).step == 10
+
+
+@pytest.mark.parametrize("objective", [TraceGraph_ELBO(), RenyiELBO()])
+def test_objectives_without_a_gradient_of_their_own_are_refused(objective, x):
+    with pytest.raises(UsageError, match=f"{type(objective).__name__}.*Trace_ELBO"):
+        zoo.fit(Unused(), Guide(), objective, x)
+
+
+def test_programs_without_parameters_are_refused(x):
+    with pytest.raises(UsageError, match="nothing to train"):
+        zoo.fit(lambda x: None, lambda x: None, zoo.ELBO(), x)
+
+
+@pytest.mark.filterwarnings("ignore:Encountered")  # Pyro's own, in the first step
+@pytest.mark.parametrize("bad", [1, 3])
+def test_a_loss_that_is_not_finite_stops_before_the_optimizer(bad, x, tmp_path):
+    class Diverging(Model):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            super().forward(x)
+            pyro.factor("penalty", torch.full((), torch.inf if self.calls == bad else 0.0))
+
+    run = RunFolder.create(tmp_path / "run", {})
+    guide = Guide()
+    with pytest.raises(NonFiniteError, match=f"step {bad}"):
+        zoo.fit(Diverging(), guide, Trace_ELBO(), x, run=run, save_every=1, learning_rate=0.1)
+    assert all(p.isfinite().all() for p in guide.parameters())
+    if bad > 1:
+        assert runs.state(tmp_path / "run")["step"] == bad - 1
+    else:
+        assert not run.last_checkpoint.exists()

@@ -1,0 +1,128 @@
+"""Several processes train as one does with the same global batch, and one of them writes."""
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.training import runs
+from zoo.training.state import seed_noise
+
+
+def test_two_processes_train_as_one(tmp_path):
+    assert runs.together(runs.fit_points_of, tmp_path / "meeting", tmp_path) == [0, 0]
+    alone = runs.fit_points().loss.state_dict()
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    for name, value in alone.items():
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], value, rtol=1e-5, atol=1e-5)
+
+
+def test_noise_is_each_processs_and_each_steps_own():
+    drawn = set()
+    for seed, rank, step in itertools.product(range(2), range(2), range(2)):
+        seed_noise(torch.device("cpu"), seed, rank, step)
+        drawn.add(torch.randn(()).item())
+    assert len(drawn) == 8
+
+
+def test_two_processes_with_noise_train_about_as_one(tmp_path):
+    assert runs.together(runs.fit_digits_of, tmp_path / "meeting", tmp_path / "run") == [0, 0]
+    assert runs.state(tmp_path / "run")["step"] == runs.STEPS
+    two = [line["train/kl"] for line in runs.metrics(tmp_path / "run") if "train/kl" in line]
+    runs.fit_digits(tmp_path / "alone")
+    one = [line["train/kl"] for line in runs.metrics(tmp_path / "alone") if "train/kl" in line]
+    assert len(one) == len(two) == runs.STEPS
+    assert two == pytest.approx(one, rel=0.3, abs=0.1)
+
+
+def test_two_processes_go_on_where_two_were_killed(tmp_path):
+    assert runs.together(runs.fit_digits_of, tmp_path / "a", tmp_path / "whole") == [0, 0]
+    first = runs.together(runs.fit_digits_of, tmp_path / "b", tmp_path / "run", epochs=1)
+    second = runs.together(runs.fit_digits_of, tmp_path / "c", tmp_path / "run")
+    assert first == second == [0, 0]
+    assert runs.same(runs.state(tmp_path / "run"), runs.state(tmp_path / "whole"))
+    assert runs.metrics(tmp_path / "run") == runs.metrics(tmp_path / "whole")
+
+
+def test_one_process_goes_on_where_two_were(tmp_path):
+    assert runs.together(runs.fit_digits_of, tmp_path / "a", tmp_path / "run", epochs=1) == [0, 0]
+    assert runs.fit_digits(tmp_path / "run").step == runs.STEPS
+    steps = [line["step"] for line in runs.metrics(tmp_path / "run") if "train/loss" in line]
+    assert steps == list(range(1, runs.STEPS + 1))
+
+
+def test_a_signal_to_one_process_ends_all_at_one_step(tmp_path):
+    codes = runs.together(signalled, tmp_path / "meeting", tmp_path / "run", log_every=3, save_every=None)
+    assert codes == [75, 75]
+    assert runs.state(tmp_path / "run")["step"] == 6  # the next step at which processes speak
+
+
+def signalled(meeting, out, rank, world_size, **changes):
+    """Rank 1 is sent a signal in step 5."""
+
+    def step(self, x):
+        if rank == 1 and self.step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train_step(self, x)
+
+    train_step, runs.Trainer.train_step = runs.Trainer.train_step, step
+    try:
+        runs.fit_digits_of(meeting, out, rank, world_size, **changes)
+    except KeyboardInterrupt as end:
+        os._exit(end.exit_code)
+
+
+@pytest.fixture
+def torchrun(tmp_path):
+    """Run the command line in two processes, as torchrun starts them."""
+
+    def run(*arguments):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        group = {
+            "WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "OMP_NUM_THREADS": "1",
+        }
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "zoo", *map(str, arguments)],
+                env={**os.environ, **group, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=tmp_path,
+            )
+            for rank in (0, 1)
+        ]
+        return [(*process.communicate(timeout=60), process.returncode) for process in processes]
+
+    return run
+
+
+SMALL = (
+    *("--batch-size", 100, "--samples", 3, "--images", 5, "--steps", 4),
+    *("--set", "channels=4", "--set", "latent=3", "--set", "log_every=1"),
+)
+
+
+def test_the_command_line_trains_in_two_processes(torchrun, tmp_path):
+    first, second = torchrun("train", "vae_digits", "--out", "run", *SMALL)
+    assert (first[2], second[2]) == (0, 0), (first, second)
+    assert "log p(x)" in first[0]
+    assert second[0] == ""
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines if "train/loss" in line] == [1, 2, 3, 4]
+    # The folder is now in the way: nobody hangs, and nobody prints a traceback.
+    for outcome in torchrun("train", "vae_digits", "--out", "run", *SMALL):
+        assert outcome[2] == 2
+        assert outcome[1].startswith("zoo: "), outcome[1]
