@@ -16,6 +16,8 @@ import torch
 from pyro.poutine import runtime
 from torch import Tensor
 
+from zoo.errors import UsageError
+
 CHECKED_PYRO = "1.9."
 
 
@@ -50,9 +52,19 @@ class CompiledLoss:
         self.compiled = compiled
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The loss of a batch."""
-        with pyro.validation_enabled(False):
-            return self.compiled(x)
+        """The loss of a batch.
+
+        Raises:
+            UsageError: if the model or the guide does what cannot be compiled.
+        """
+        try:
+            with pyro.validation_enabled(False):
+                return self.compiled(x)
+        except torch._dynamo.exc.Unsupported as error:
+            raise UsageError(
+                f"this loss cannot be compiled whole ({str(error).splitlines()[0]}): train it without, or "
+                "mark the batch in model and guide with zoo.batch_plate(), the plate that can be compiled"
+            ) from error
 
 
 def make_messages_traceable() -> None:

@@ -148,10 +148,17 @@ def test_batches_on_a_gpu_are_pure_and_in_the_same_order():
     assert torch.equal(list(noisy.epoch(1))[2], next(noisy.epoch(1, start=2)))
 
 
+def test_floats_may_be_vectors():
+    vectors = torch.arange(6.0).reshape(3, 2)
+    (batch,) = Batches(vectors, 3, shuffle=False).epoch(0)
+    assert torch.equal(batch, vectors)
+
+
 @pytest.mark.parametrize(
     ("images", "options", "message"),
     [
-        (numbered(4)[0], {}, r"shape \(N, C, H, W\).*got \(1, 1, 1\)"),
+        (grey(4)[0], {"encoding": Unit()}, r"shape \(N, C, H, W\).*got \(1, "),
+        (numbered(4).flatten(), {}, r"shape \(N, ...\).*got \(4,\)"),
         (numbered(0), {}, r"none of them 0; got \(0, 1, 1, 1\)"),
         (numbered(4) * torch.nan, {}, "finite"),
         (numbered(4) / 0, {}, "finite"),

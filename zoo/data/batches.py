@@ -25,7 +25,7 @@ class Batches:
     keeps its slice. So no two ranks share noise, and the number of ranks does not change the data.
 
     Args:
-        images: uint8 (N, C, H, W), values 0 .. levels-1; or floats, handed on as they are.
+        images: uint8 (N, C, H, W), values 0 .. levels-1; or floats (N, ...), handed on as they are.
         batch_size: Images in a global batch, over all ranks; a multiple of `world_size`.
         encoding: What turns uint8 into floats; needed for uint8 images, refused for floats.
         levels: Number of values a sub-pixel can take.
@@ -132,8 +132,6 @@ class Batches:
 
 
 def _check_images(images: Tensor, encoding: Encoding | None, levels: int) -> None:
-    if images.dim() != 4 or not images.numel():
-        raise DataError(f"expected images of shape (N, C, H, W), none of them 0; got {tuple(images.shape)}")
     if images.is_floating_point():
         _check_floats(images, encoding)
     else:
@@ -143,6 +141,8 @@ def _check_images(images: Tensor, encoding: Encoding | None, levels: int) -> Non
 def _check_floats(images: Tensor, encoding: Encoding | None) -> None:
     if encoding is not None:
         raise DataError(f"expected uint8 images for {encoding}; got {images.dtype}, so drop it")
+    if images.dim() < 2 or not images.numel():
+        raise DataError(f"expected data of shape (N, ...), none of them 0; got {tuple(images.shape)}")
     if not math.isfinite(float(images.abs().max())):
         raise DataError("expected finite images; got NaN or infinity")
 
@@ -150,6 +150,8 @@ def _check_floats(images: Tensor, encoding: Encoding | None) -> None:
 def _check_bytes(images: Tensor, encoding: Encoding | None, levels: int) -> None:
     if images.dtype != torch.uint8:
         raise DataError(f"expected uint8 or float images; got {images.dtype}")
+    if images.dim() != 4 or not images.numel():
+        raise DataError(f"expected images of shape (N, C, H, W), none of them 0; got {tuple(images.shape)}")
     if encoding is None:
         raise DataError("expected an encoding for uint8 images, e.g. encoding=Binary(), Grid() or Unit()")
     if not 2 <= levels <= 256 or int(images.max()) >= levels:
