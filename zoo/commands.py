@@ -16,7 +16,7 @@ from zoo.experiments import Experiment, find
 from zoo.figures import require_figures_place, write_json
 from zoo.importance import LogLikelihood
 from zoo.options.typed import assignment
-from zoo.pictures import save_grid
+from zoo.pictures import require_picture_place, save_grid
 from zoo.sampling import sample
 from zoo.system import System, configured, load_run
 from zoo.training import parallel
@@ -70,6 +70,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def sample_run(options: argparse.Namespace) -> int:
     """Write a picture of samples."""
+    require_picture_place(options.out)
     system = load_run(RunFolder.open(options.run), device=_device(options.device))
     torch.manual_seed(options.seed)
     x = sample(system.model, options.n, temperature=options.temperature, mean=True)
@@ -79,6 +80,7 @@ def sample_run(options: argparse.Namespace) -> int:
 
 def reconstruct_run(options: argparse.Namespace) -> int:
     """Write a picture of test images and their reconstructions, in turn."""
+    require_picture_place(options.out)
     if options.n < 1:
         raise UsageError(f"expected -n >= 1; got {options.n}")
     folder = RunFolder.open(options.run)

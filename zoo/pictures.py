@@ -36,24 +36,40 @@ def save_grid(
         DataError: `images` has another shape, type or range.
         UsageError: The file is there, is not named ``.png`` or cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"expected a picture's name to end in .png; got {path}; rename it")
+    path = require_picture_place(path, overwrite=overwrite)
     png = _png(grid(images, columns=columns, scale=scale))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, png, overwrite)
     except FileExistsError:
-        raise UsageError(
-            f"expected a new file for the picture; got {path}, which is there; choose another name, "
-            "or remove it first"
-        ) from None
+        raise _in_the_way(path) from None
     except OSError as error:
         raise UsageError(
             f"could not write picture {path}: expected room for {len(png)} bytes and the right to "
             f"write there; got '{error.strerror}'; choose another place"
         ) from error
     return path
+
+
+def require_picture_place(path: str | Path, *, overwrite: bool = False) -> Path:
+    """Check, before the work is done, that `save_grid` may write there.
+
+    Raises:
+        UsageError: The file is there, or is not named ``.png``.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"expected a picture's name to end in .png; got {path}; rename it")
+    if path.exists() and not overwrite:
+        raise _in_the_way(path)
+    return path
+
+
+def _in_the_way(path: Path) -> UsageError:
+    return UsageError(
+        f"expected a new file for the picture; got {path}, which is there; choose another name, or remove "
+        "it first"
+    )
 
 
 def grid(images: Tensor, *, columns: int | None = None, scale: int | None = None) -> Tensor:

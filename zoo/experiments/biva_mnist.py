@@ -2,7 +2,7 @@
 
 zoo train biva_mnist --data-root DIR
 
-Eight epochs: a run for one CPU core, far from converged. The README has its figures.
+Six epochs: a run for one CPU core, far from converged. The README has its figures.
 """
 
 from zoo.experiments.experiment import Experiment
@@ -16,6 +16,6 @@ EXPERIMENT = Experiment(
     system=BIVAOptions(latents=(32, 16, 8), strides=(2, 2, 1), kernels=(3, 3, 3), filters=16),
     data=DataOptions(data="mnist"),
     image_shape=(1, 28, 28),
-    objective=ObjectiveOptions(free_bits=1.0, free_bits_steps=5000),  # 5 of 8 epochs
-    training=TrainingOptions(epochs=8, batch_size=50, learning_rate=3e-3, ema=0.999),
+    objective=ObjectiveOptions(free_bits=1.0, free_bits_steps=5000),  # 5 of 6 epochs
+    training=TrainingOptions(epochs=6, batch_size=50, learning_rate=3e-3, ema=0.999),
 )

@@ -2,7 +2,7 @@
 
 zoo train vae_mnist --data-root DIR
 
-Eight epochs: a run for one CPU core, far from converged. The README has its figures.
+Six epochs: a run for one CPU core, far from converged. The README has its figures.
 """
 
 from zoo.experiments.experiment import Experiment
@@ -15,5 +15,5 @@ EXPERIMENT = Experiment(
     system=VAEOptions(latent=32, channels=32, strides=(2, 1, 2)),
     data=DataOptions(data="mnist"),
     image_shape=(1, 28, 28),
-    training=TrainingOptions(epochs=8, batch_size=50, learning_rate=3e-3, ema=0.999),
+    training=TrainingOptions(epochs=6, batch_size=50, learning_rate=3e-3, ema=0.999),
 )

@@ -83,6 +83,8 @@ class Trainer:
         self.parameters = [p for p in loss.parameters() if p.requires_grad]
         if not self.parameters:
             raise UsageError("nothing to train: model and guide must be nn.Modules with parameters")
+        if options.compile and parallel.world_size() > 1:
+            raise UsageError("expected compile=false with several processes, which train eagerly; got true")
         self.optimizer = OPTIMIZERS[options.optimizer](self.parameters, lr=options.learning_rate)
         self.rate = GeometricDecay(
             options.learning_rate, options.learning_rate_decay, options.learning_rate_floor
@@ -189,7 +191,7 @@ class Trainer:
         return pyro.validation_enabled(False) if self._warm else nullcontext()
 
     def _compile_once(self, x: Tensor) -> None:
-        if self.options.compile and not self._warm and self.run_loss is self.loss:
+        if self.options.compile and not self._warm:
             self.run_loss = compile_loss(self.loss, x)
         self._warm = True
 
