@@ -5,6 +5,7 @@ A run is a pure function of its options and its seed: the order of images and th
 run that was not killed, bit for bit (on the same device with as many threads).
 """
 
+import io
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -116,7 +117,8 @@ class Trainer:
             Interrupted: after a signal, when the step is done and the checkpoint saved.
         """
         started = time.monotonic()
-        progress = Progress(self.total_steps, self.step)
+        shown = None if self.leads else io.StringIO()
+        progress = Progress(self.total_steps, self.step, stream=shown)
         with progress, self._logger() as self.logger, StopRequest() as self._request:
             while self.step < self.total_steps and not self._stopping:
                 self._epoch(self.step // len(self.batches), progress)
