@@ -137,16 +137,18 @@ def test_without_an_average_the_trained_parameters_are_evaluated(x):
     assert fit.average is fit.loss
 
 
-def test_the_average_is_the_exponential_one(x):
+@pytest.mark.parametrize("decay", [0.2, 0.999])
+def test_the_average_is_the_exponential_one_with_less_decay_at_first(x, decay):
     model, values = Model(), []
     fit = zoo.fit(
         *(model, Guide(), zoo.ELBO(), x),
-        **{"epochs": 4, "batch_size": 100, "ema": 0.5, "learning_rate": 0.1},
+        **{"epochs": 6, "batch_size": 100, "ema": decay, "learning_rate": 0.1},
         callbacks=[lambda trainer: values.append(model.net.bias.detach().clone())],
     )
     average = values[0]
-    for value in values[1:]:
-        average = 0.5 * average + 0.5 * value
+    for n, value in enumerate(values[1:], 1):
+        warm = min(decay, (1 + n) / (10 + n))
+        average = warm * average + (1 - warm) * value
     torch.testing.assert_close(fit.average.model.net.bias.detach(), average)
 
 

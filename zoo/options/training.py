@@ -20,7 +20,8 @@ class TrainingOptions:
         learning_rate_decay: factor a step.
         learning_rate_floor: below which it does not decay.
         clip: largest gradient norm; none for no clipping.
-        ema: decay of the averaged parameters a step, with which a run is evaluated; 0 for no average.
+        ema: decay of the averaged parameters a step, with which a run is evaluated; less in the first
+            steps; 0 for no average.
         log_every: steps between two points of the curves.
         save_every: steps between two checkpoints; none: at the end of an epoch, at most one in 30 s.
         histograms: whether parameters go to TensorBoard as histograms, an epoch each.

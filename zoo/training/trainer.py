@@ -278,4 +278,16 @@ class _Clock:
 
 
 def _averaged(loss: nn.Module, decay: float) -> AveragedModel | None:
-    return AveragedModel(loss, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+    """The exponential moving average of the parameters.
+
+    Its decay after n steps is at most (1 + n) / (10 + n): the average of a short run would otherwise still be
+    what the run began with.
+    """
+    if not decay:
+        return None
+
+    def average(averaged: Any, current: Any, n: Tensor | int) -> None:
+        warm = min(decay, (1 + int(n)) / (10 + int(n)))
+        get_ema_multi_avg_fn(warm)(averaged, current, n)
+
+    return AveragedModel(loss, multi_avg_fn=average)
