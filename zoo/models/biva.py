@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from zoo.guides import Guide
 from zoo.heads import NormalHead
 from zoo.likelihoods import BernoulliLikelihood
+from zoo.nn.activations import ELU
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape, Shaped, project, strided
 from zoo.priors import StandardNormal
@@ -254,7 +255,7 @@ def upward_blocks(
 
 def head(features: Shape, event: Shape, *blocks: nn.Module) -> NormalHead:
     """P or q of one latent from a feature map, by way of blocks."""
-    return NormalHead(Shaped(features, *blocks, nn.ELU()), event)
+    return NormalHead(Shaped(features, *blocks, ELU()), event)
 
 
 def downward(layers: nn.ModuleList) -> Iterator[tuple[int, Any]]:
@@ -307,7 +308,7 @@ def generative(
         prior_bu, prior_td = head(above[-1], lower[i]), head(above[-1], lower[i])
         layers.insert(0, GenerativeLayer(prior_bu, prior_td, decode))
         above = decode.out_shapes
-    net = Shaped(above[-1], nn.ELU())
+    net = Shaped(above[-1], ELU())
     return BIVA(StandardNormal(top), decoder, layers, likelihood(net, image_shape))
 
 

@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.nn.activations import elu
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape, project, strided
 
@@ -37,7 +37,7 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of x."""
-        return F.elu(self.blocks(x))
+        return elu(self.blocks(x))
 
 
 class ConvDecoder(nn.Module):
@@ -71,7 +71,7 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Features of an image."""
-        return F.elu(self.blocks(self.dense(z)))
+        return elu(self.blocks(self.dense(z)))
 
 
 def feature_shapes(image_shape: Shape, channels: int, strides: Sequence[int]) -> list[Shape]:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.nn.activations import elu
 from zoo.nn.layers import Shape, resample, smaller, strides_between, transposed
 
 
@@ -50,10 +51,10 @@ class GatedResNet(nn.Module):
 
     def forward(self, x: Tensor, aux: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B, C", H", W") -> (B, C', H', W')."""
-        u = self.first(F.elu(x))
+        u = self.first(elu(x))
         if self.aux is not None and aux is not None:
-            u = u + self.aux(F.elu(aux))
-        u = F.dropout(F.elu(u), self.dropout, self.training)
+            u = u + self.aux(elu(aux))
+        u = F.dropout(elu(u), self.dropout, self.training)
         a, b = self.second(u).chunk(2, dim=1)
         y = a * torch.sigmoid(b)
         return y if self.shortcut is None else y + self.shortcut(x)

@@ -1,0 +1,24 @@
+"""Activations."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def elu(x: Tensor) -> Tensor:
+    """X above zero, exp(x) - 1 below (arXiv:1511.07289).
+
+    Compiled, it is written out: the compiler's expm1 takes three times as long on a CPU as exp(x) - 1, from
+    which it differs by rounding, 6e-8.
+    """
+    if torch.compiler.is_compiling():
+        return torch.where(x >= 0, x, torch.exp(x.clamp(max=0.0)) - 1)
+    return F.elu(x)
+
+
+class ELU(nn.Module):
+    """`elu` as a module."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise."""
+        return elu(x)
