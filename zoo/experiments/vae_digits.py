@@ -4,6 +4,8 @@
 
 It has a few more parameters than `biva_digits`, and stops after 70 epochs, where its validation ELBO is best;
 it overfits from there on.
+
+Seed 0, one CPU thread, 89 s: test ELBO -17.35 +- 0.26, log p(x) -16.24 +- 0.23 nats (K = 1000, 297 images).
 """
 
 from zoo.experiments.experiment import Experiment

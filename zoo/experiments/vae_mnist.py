@@ -1,8 +1,11 @@
 """A one-layer VAE on dynamically binarised MNIST, the yardstick of `biva_mnist`.
 
-zoo train vae_mnist --data-root DIR
+    zoo train vae_mnist --data-root DIR
 
 Six epochs: a run for one CPU core, far from converged. The README has its figures.
+
+Seed 0, compiled, one CPU thread, 50 min: test ELBO -92.59 +- 0.70, log p(x) -87.85 +- 0.68 nats (K = 100, the
+first 1,000 images).
 """
 
 from zoo.experiments.experiment import Experiment
