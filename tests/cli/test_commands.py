@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import zoo as library
+from tests.training.runs import metrics, same, state
 from zoo import cli
-from zoo.training.checkpoint import load_checkpoint
 
 FIGURES = {
     *("elbo", "log_likelihood", "log_likelihood_stderr", "bits_per_dim"),
@@ -159,34 +159,14 @@ def test_importance_weighted_training(train, tmp_path):
     assert first["train/loss"] == pytest.approx(-first["train/bound"])
 
 
-def without_time(run):
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if "per_second" not in k} for line in lines]
-
-
-def same(a, b):
-    """Whether two trees are the same, tensors bit for bit."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
-
-
-def state(run):
-    return load_checkpoint(run / "checkpoints" / "last.pt")
-
-
 def test_a_seed_reproduces_a_run_and_another_does_not(train, tmp_path):
     a, b, c = (tmp_path / name for name in "abc")
     for run, seed in ((a, 7), (b, 7), (c, 8)):
         torch.manual_seed(hash(run.name))  # what was drawn before does not matter
         assert train(run, "--seed", seed, "--set", "ema=0.9").code == 0
-    assert without_time(a) == without_time(b)
+    assert metrics(a) == metrics(b)
     assert same(state(a), state(b))
-    assert without_time(a)[0]["train/loss"] != without_time(c)[0]["train/loss"]
+    assert metrics(a)[0]["train/loss"] != metrics(c)[0]["train/loss"]
 
 
 def test_the_way_a_run_is_logged_does_not_change_it(train, tmp_path):

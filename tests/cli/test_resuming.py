@@ -1,7 +1,6 @@
 """`--resume`, signals and kills at the command line."""
 
 import importlib
-import json
 import os
 import shlex
 import shutil
@@ -11,37 +10,15 @@ import sys
 import time
 
 import pytest
-import torch
 
+from tests.training.runs import metrics, same, signal_in_step, state
 from zoo import cli
-from zoo.training.checkpoint import load_checkpoint
 from zoo.training.run_folder import RunFolder
-from zoo.training.trainer import Trainer
 
 SMALL = (
     *("vae_digits", "--batch-size", 100, "--samples", 2, "--images", 5, "--seed", 4),
     *("--set", "channels=4", "--set", "latent=3", "--set", "log_every=1", "--set", "ema=0.9"),
 )
-
-
-def state(run):
-    return load_checkpoint(run / "checkpoints" / "last.pt")
-
-
-def same(a, b):
-    """Whether two trees are the same, tensors bit for bit."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
-
-
-def metrics(run):
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if "per_second" not in k} for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -127,25 +104,13 @@ def test_the_second_process_in_a_folder_is_refused(zoo, finished, hashes):
         assert zoo("evaluate", finished, "--samples", 2, "--images", 5).code == 0  # reading is free
 
 
-def interrupt_in_step(monkeypatch, step, *numbers):
-    train_step = Trainer.train_step
-
-    def interrupted(self, x):
-        if self.step + 1 == step:
-            for number in numbers:
-                os.kill(os.getpid(), number)
-        return train_step(self, x)
-
-    monkeypatch.setattr(Trainer, "train_step", interrupted)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_message_of_an_interrupted_run_is_the_command_that_goes_on(
     number, zoo, tmp_path, whole, monkeypatch
 ):
     run = tmp_path / "a run"
     with monkeypatch.context() as patch:
-        interrupt_in_step(patch, 17, number)
+        signal_in_step(patch, 17, number)
         outcome = zoo("train", *SMALL, "--out", run, "--epochs", 2)
     assert outcome.code == 75
     said = outcome.err.splitlines()[-1]
@@ -157,7 +122,7 @@ def test_the_message_of_an_interrupted_run_is_the_command_that_goes_on(
 
 
 def test_interrupted_twice_it_ends_at_once(zoo, tmp_path, monkeypatch):
-    interrupt_in_step(monkeypatch, 2, signal.SIGINT, signal.SIGINT)
+    signal_in_step(monkeypatch, 2, signal.SIGINT, signal.SIGINT)
     outcome = zoo("train", *SMALL, "--out", tmp_path / "run", "--steps", 3)
     assert outcome.code == 130
     assert outcome.err.splitlines()[-1] == "zoo: interrupted"

@@ -11,7 +11,6 @@ import zoo
 from tests.training import runs
 from zoo.errors import CheckpointError, Interrupted, UsageError
 from zoo.training.run_folder import RunFolder
-from zoo.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,7 @@ def test_a_run_killed_again_and_again_ends_the_same(whole, tmp_path):
 @pytest.mark.parametrize("step", [1, 4, 6])
 def test_a_signal_ends_the_run_after_the_step(number, step, whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        signal_in_step(patch, step, number)
+        runs.signal_in_step(patch, step, number)
         with pytest.raises(Interrupted, match=f"at step {step} of {runs.STEPS}"):
             runs.fit_digits(tmp_path / "run", save_every=None)
     assert runs.state(tmp_path / "run")["step"] == step
@@ -90,7 +89,7 @@ def test_a_signal_ends_the_run_after_the_step(number, step, whole, tmp_path, mon
 
 def test_a_signal_in_the_last_step_is_heeded_too(whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        signal_in_step(patch, runs.STEPS, signal.SIGTERM)
+        runs.signal_in_step(patch, runs.STEPS, signal.SIGTERM)
         with pytest.raises(Interrupted):
             runs.fit_digits(tmp_path / "run")
     assert runs.fit_digits(tmp_path / "run").step == runs.STEPS
@@ -99,7 +98,7 @@ def test_a_signal_in_the_last_step_is_heeded_too(whole, tmp_path, monkeypatch):
 
 def test_a_second_interrupt_ends_at_once(whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        signal_in_step(patch, 3, signal.SIGINT, signal.SIGINT)
+        runs.signal_in_step(patch, 3, signal.SIGINT, signal.SIGINT)
         with pytest.raises(KeyboardInterrupt) as caught:
             runs.fit_digits(tmp_path / "run")
     assert not isinstance(caught.value, Interrupted)
@@ -111,18 +110,6 @@ def test_signals_are_handled_as_before_when_the_run_is_over(tmp_path):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     runs.fit_digits(None, epochs=1)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
-
-
-def signal_in_step(patch, step, *numbers):
-    train_step = Trainer.train_step
-
-    def interrupted(self, x):
-        if self.step + 1 == step:
-            for number in numbers:
-                os.kill(os.getpid(), number)
-        return train_step(self, x)
-
-    patch.setattr(Trainer, "train_step", interrupted)
 
 
 class Noisy(Dataset):
@@ -142,7 +129,7 @@ def test_a_shuffling_noisy_data_loader_goes_on_as_well(tmp_path, monkeypatch):
     loader = DataLoader(Noisy(), batch_size=2, shuffle=True)
     runs.fit_digits(tmp_path / "whole", data=loader)
     with monkeypatch.context() as patch:
-        signal_in_step(patch, 8, signal.SIGTERM)
+        runs.signal_in_step(patch, 8, signal.SIGTERM)
         with pytest.raises(Interrupted):
             runs.fit_digits(tmp_path / "run", data=loader)
     runs.fit_digits(tmp_path / "run", data=loader)
