@@ -1,0 +1,111 @@
+r"""Couplings: one part of an event passes, and tells how each element of the other part changes.
+
+    x = (x_a, x_b),   y_a = x_a,   y_b = f(x_b; net(x_a, context))
+
+f is an increasing map of one variable (`flows.univariate`), so log |det| is the sum of its log derivatives
+and the inverse costs one call of the network as well.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from flows.flow import Flow, Pass
+from flows.nn.conditioner import conditioner
+from flows.nn.parameters import stacked, unstacked
+from flows.partitions import Halves, Partition
+from flows.univariate import Additive, Affine, Univariate
+
+
+class Coupling(Flow):
+    r"""A coupling of any univariate map.
+
+    Args:
+        event_shape: D or (C, H, W).
+        univariate: f.
+        partition: which elements pass (`flows.partitions`); the first half by default.
+        flip: of the default partition: whether the second half passes instead; alternate it.
+        hidden: widths of the hidden layers of the network, channels for images (`flows.nn.conditioner`).
+            Its last layer starts at zero, the coupling at the identity.
+        net: another network in its place: called with what passes and the context or None, returns P times
+            the leading size of what changes, (\*batch, P D') or (\*batch, P C', H, W).
+        context: shape of one context, if there is any.
+
+    Shapes: x (\*batch, \*event_shape); log |det| (\*batch).
+
+    Raises:
+        ValueError: if the partition leaves nothing to pass or nothing to change.
+    """
+
+    def __init__(
+        self,
+        event_shape: int | Sequence[int],
+        univariate: Univariate,
+        *,
+        partition: Partition | None = None,
+        flip: bool = False,
+        hidden: Sequence[int] = (128, 128),
+        net: Any = None,
+        context: int | Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(event_shape, context=context)
+        self.univariate = univariate
+        self.partition = Halves(self.event_shape, flip=flip) if partition is None else partition
+        self.net = net or conditioner(
+            self.partition.kept_shape,
+            stacked(self.partition.changed_shape, univariate.size),
+            hidden=hidden,
+            context=self.context_shape,
+        )
+
+    def _forward(self, x: Tensor, context: Tensor | None) -> Pass:
+        return self._changed(self.univariate, x, context)
+
+    def _backward(self, y: Tensor, context: Tensor | None) -> Pass:
+        return self._changed(self.univariate.inverse, y, context)
+
+    def _changed(self, f: Callable[[Tensor, Tensor], Pass], x: Tensor, context: Tensor | None) -> Pass:
+        kept, changing = self.partition.split(x)
+        parameters = unstacked(
+            self.net(kept, context), self.univariate.size, like=changing, event_dim=len(self.event_shape)
+        )
+        changed, terms = f(changing, parameters)
+        return self.partition.join(kept, changed), self.partition.log_det(terms)
+
+
+class AffineCoupling(Coupling):
+    r"""The coupling of RealNVP (Dinh, Sohl-Dickstein & Bengio 2016), arXiv:1605.08803.
+
+    Forward:    y_a = x_a,  y_b = x_b exp(s(x_a)) + t(x_a)
+    Inverse:    x_a = y_a,  x_b = (y_b - t(y_a)) exp(-s(y_a))
+    log |det|:  sum_i s_i(x_a)
+
+    Args:
+        event_shape: D or (C, H, W).
+        bound: of |s|, see `flows.univariate.Affine`.
+        options: see `Coupling`.
+
+    >>> import torch
+    >>> flow = AffineCoupling(4, hidden=(8,))
+    >>> x = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    >>> flow(x)  # fresh, the identity
+    tensor([1., 2., 3., 4.], grad_fn=<ViewBackward0>)
+    """
+
+    def __init__(
+        self, event_shape: int | Sequence[int], *, bound: float | None = 3.0, **options: Any
+    ) -> None:
+        super().__init__(event_shape, Affine(bound), **options)
+
+
+class AdditiveCoupling(Coupling):
+    """The coupling of NICE (Dinh, Krueger & Bengio 2014), arXiv:1410.8516: y_b = x_b + t(x_a), log |det| = 0.
+
+    Args:
+        event_shape: D or (C, H, W).
+        options: see `Coupling`.
+    """
+
+    def __init__(self, event_shape: int | Sequence[int], **options: Any) -> None:
+        super().__init__(event_shape, Additive(), **options)

@@ -1,0 +1,1 @@
+"""Networks that tell flows their parameters; each is called with x and a context or None."""

@@ -1,0 +1,48 @@
+"""Affine and additive maps (RealNVP, arXiv:1605.08803; NICE, arXiv:1410.8516)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Affine:
+    r"""y = x exp(s) + t,  log dy/dx = s.
+
+    Attributes:
+        bound: s = bound tanh(s' / bound) for the parameter s': one map stretches by exp(bound) at most. None
+            for s = s'.
+    """
+
+    bound: float | None = 3.0
+    size = 2
+
+    def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Y and s."""
+        s, t = self._scale_and_shift(parameters)
+        return x * s.exp() + t, s
+
+    def inverse(self, y: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """X = (y - t) exp(-s) and -s."""
+        s, t = self._scale_and_shift(parameters)
+        return (y - t) * torch.exp(-s), -s
+
+    def _scale_and_shift(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        s, t = parameters
+        return (s if self.bound is None else self.bound * torch.tanh(s / self.bound)), t
+
+
+@dataclass(frozen=True)
+class Additive:
+    """y = x + t,  log dy/dx = 0."""
+
+    size = 1
+
+    def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Y and 0."""
+        return x + parameters[0], torch.zeros_like(x)
+
+    def inverse(self, y: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """X and 0."""
+        return y - parameters[0], torch.zeros_like(y)
