@@ -7,6 +7,7 @@ and Pyro's own module is often called ``dist``, so write
     from distributions import ResidualNormal
 """
 
+from distributions.autoregressive import Autoregressive
 from distributions.discretized_logistic import DiscretizedLogistic
 from distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
 from distributions.grid import Grid
@@ -14,6 +15,7 @@ from distributions.precision_weighted_normal import PrecisionWeightedNormal
 from distributions.residual_normal import ResidualNormal
 
 __all__ = [
+    "Autoregressive",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
     "Grid",

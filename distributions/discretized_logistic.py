@@ -95,9 +95,12 @@ class DiscretizedLogistic(dist.TorchDistribution):
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draws a logistic variable and rounds it to the grid, as ``log_prob`` has it."""
         shape = self._extended_shape(sample_shape)
-        with torch.no_grad():
-            level = sample_level(self.loc.expand(shape), self.log_scale.expand(shape), grid=self.grid)
-            return self.grid.value(level)
+        return self.draw(torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device))
+
+    @torch.no_grad()
+    def draw(self, u: Tensor) -> Tensor:
+        """The value that uniform noise u, (*S, *B), gives."""
+        return self.grid.value(level_at(u, self.loc, self.log_scale, grid=self.grid))
 
     def with_temperature(self, temperature: float) -> "DiscretizedLogistic":
         """The same distribution with its scale s times ``temperature``: less than 1 sharpens.
@@ -171,10 +174,9 @@ def _log_width(log_scale: Tensor, precision: Tensor, *, grid: Grid) -> Tensor:
     return torch.where(d < SMALL_WIDTH, series, (-torch.expm1(-far)).log())
 
 
-def sample_level(loc: Tensor, log_scale: Tensor, *, grid: Grid) -> Tensor:
-    """μ + s logit(u) with u uniform, as the level of the bin that it falls in."""
-    noise = torch.rand_like(loc).logit()  # u may be 0: -inf, the first level
-    return grid.level(loc + log_scale.clamp(max=MAX_LOG_SCALE_SAMPLED).exp() * noise)
+def level_at(u: Tensor, loc: Tensor, log_scale: Tensor, *, grid: Grid) -> Tensor:
+    """μ + s logit(u) as the level of the bin that it falls in; u may be 0: -inf, the first level."""
+    return grid.level(loc + log_scale.clamp(max=MAX_LOG_SCALE_SAMPLED).exp() * u.logit())
 
 
 def limited_log_scale(log_scale: Tensor, minimum: float | None) -> Tensor:

@@ -11,10 +11,10 @@ from torch.nn.functional import log_softmax
 
 from distributions.discretized_logistic import (
     DiscretizedLogistic,
+    level_at,
     limited_log_scale,
     log_mass,
     log_temperature,
-    sample_level,
 )
 from distributions.grid import Grid, at_least_float32
 
@@ -117,16 +117,25 @@ class DiscretizedLogisticMixture(dist.TorchDistribution):
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draws each pixel's component, then channel by channel given the rounded earlier ones."""
-        with torch.no_grad():
-            shape = torch.Size(sample_shape)
-            component = self._sample_component(shape)
-            loc, log_scale = (_pick(p, component, shape) for p in (self.loc, self.log_scale))
-            rho = None if self.coefficients is None else _pick(self.coefficients, component, shape)
-            channels: list[Tensor] = []
-            for log_s in log_scale.unbind(-3):
-                level = sample_level(conditional_loc(loc, rho, channels), log_s, grid=self.grid)
-                channels.append(self.grid.value(level))
-            return torch.stack(channels, -3)
+        channels, height, width = self.event_shape
+        shape = torch.Size(sample_shape) + self.batch_shape + (1 + channels, height, width)
+        return self.draw(torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device))
+
+    @torch.no_grad()
+    def draw(self, u: Tensor) -> Tensor:
+        """The image that uniform noise gives, (*S, *B, 1 + C, H, W) -> (*S, *B, C, H, W).
+
+        The first noise of a pixel picks its component, the others are its channels'.
+        """
+        pick, *each = u.unbind(-3)
+        component = category(self.logits.softmax(-3).movedim(-3, -1), pick)
+        parts = (self.loc, self.log_scale, self.coefficients)
+        loc, log_scale, rho = (None if p is None else _pick(p, component) for p in parts)
+        channels: list[Tensor] = []
+        for noise, log_s in zip(each, log_scale.unbind(-3), strict=True):
+            level = level_at(noise, conditional_loc(loc, rho, channels), log_s, grid=self.grid)
+            channels.append(self.grid.value(level))
+        return torch.stack(channels, -3)
 
     def with_temperature(self, temperature: float) -> "DiscretizedLogisticMixture":
         """The same distribution with scales s times, and logits divided by, ``temperature``.
@@ -187,11 +196,6 @@ class DiscretizedLogisticMixture(dist.TorchDistribution):
         locs = [conditional_loc(self.loc, self.coefficients, channels[:c]) for c in range(len(channels))]
         return torch.stack(torch.broadcast_tensors(*locs), -3)
 
-    def _sample_component(self, sample_shape: torch.Size) -> Tensor:
-        """Each pixel's component, (*S, *B, H, W), as the argmax of logits plus Gumbel noise."""
-        logits = self.logits.expand(sample_shape + self.logits.shape)
-        return (logits - torch.empty_like(logits).exponential_().log()).argmax(-3)
-
     def _average(self, values: Tensor) -> Tensor:
         """Average over components with weights π, (*B, K, C, H, W) -> (*B, C, H, W)."""
         return (self.logits.softmax(-3).unsqueeze(-3) * values).sum(-4)
@@ -212,10 +216,16 @@ def conditional_loc(loc: Tensor, coefficients: Tensor | None, earlier: Sequence[
     return mean
 
 
-def _pick(parameter: Tensor, component: Tensor, sample_shape: torch.Size) -> Tensor:
-    """The parameters of each pixel's component, (*B, K, C, H, W) -> (*S, *B, C, H, W)."""
-    parameter = parameter.expand(sample_shape + parameter.shape)
+def category(probs: Tensor, u: Tensor) -> Tensor:
+    """The first category whose cumulated probability exceeds u, (*, K), (*) -> (*)."""
+    return (u.unsqueeze(-1) >= probs.cumsum(-1)[..., :-1]).sum(-1)
+
+
+def _pick(parameter: Tensor, component: Tensor) -> Tensor:
+    """The parameters of each pixel's component, (*B, K, C, H, W), (*S, *B, H, W) -> (*S, *B, C, H, W)."""
     index = component[..., None, None, :, :]  # (*S, *B, 1, 1, H, W)
+    missing = index.dim() - parameter.dim()
+    parameter = parameter.expand(*index.shape[:missing], *parameter.shape)
     return parameter.take_along_dim(index, dim=-4).squeeze(-4)
 
 

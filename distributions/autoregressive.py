@@ -1,0 +1,178 @@
+"""Autoregressive distributions: p(x) = Π_s p(x_s | x_<s), all factors from one pass of a network."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+from torch.distributions import constraints
+
+from distributions.ancestral import Sampler, Task, fixed_point
+from distributions.draws import uniforms
+from distributions.temperature import at_temperature
+
+
+class Network(Protocol):
+    r"""What tells every element of x the features of those before it.
+
+    Attributes:
+        event_shape: (C, \*space), (C, H, W) for images.
+        sites: integers of that shape, the number of each element's site, 0 .. S - 1. An element's features
+            depend on x at sites of smaller numbers alone; the elements of one site are drawn together.
+        context_shape: shape of one context, None if the network takes none.
+        sampler: the network's own `Sampler`; optional.
+    """
+
+    event_shape: tuple[int, ...]
+    sites: Tensor
+    context_shape: tuple[int, ...] | None
+
+    def __call__(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        r"""Features (N, F, \*space) of x (N, C, \*space), contexts (N, \*context_shape)."""
+
+
+class Autoregressive(dist.TorchDistribution):
+    r"""p(x | h) = Π_s p(x_s | x_{s' < s}, h) over the sites s of an event.
+
+    ``log_prob`` takes one pass of the network, a sample as many as its sampler needs. The noise of a sample
+    is drawn first, all of it, so that under one seed every sampler returns the same sample.
+
+    Args:
+        network: see `Network`.
+        head: features (N, F, \*space) to a distribution over (C, \*space), independent in space.
+        context: h, (\*B, \*context_shape), for a network that takes one.
+        sampler: how x is found from the noise: `distributions.ancestral.ancestral`, one pass a site, is the
+            reference; `fixed_point` takes fewer; by default the network's own, or else `fixed_point`.
+
+    Shapes:
+        batch: \*B, () without a context; event: (C, \*space).
+
+    Support:
+        That of the head's distribution.
+
+    Raises:
+        ValueError: if there is a context and the network takes none, or the other way round, or its shape
+            is not the network's.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012
+    has_rsample = False
+
+    def __init__(
+        self,
+        network: Any,
+        head: Callable[[Tensor], Any],
+        *,
+        context: Tensor | None = None,
+        sampler: Sampler | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.network, self.head, self.context = network, head, context
+        self.sampler = sampler or getattr(network, "sampler", fixed_point)
+        batch = _context_batch(network.context_shape, context)
+        super().__init__(batch, torch.Size(network.event_shape), validate_args=validate_args)
+
+    @constraints.dependent_property(is_discrete=True)
+    def support(self) -> Any:
+        """That of the factors."""
+        return self.head(self.network(self._blank(1), self._contexts(1))).support
+
+    def factors(self, x: Tensor) -> Any:
+        r"""The distribution whose element i is p(x_i | x_<i), batch (N,), at x (N, C, \*space), one pass.
+
+        x has as many rows as the batch, or a multiple of it, whole batches one after the other.
+        """
+        return self.head(self.network(x, self._contexts(len(x))))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log p(value) in nats, summed over the event; one pass."""
+        shape = torch.broadcast_shapes(value.shape, self.batch_shape + self.event_shape)
+        batch = shape[: -len(self.event_shape)]
+        rows = value.expand(shape).reshape(-1, *self.event_shape)
+        return self.factors(rows).log_prob(rows).reshape(batch)
+
+    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
+        """Draw x, site by site."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        return self._draw(self._blank(shape.numel() // self.event_shape.numel()), None).reshape(shape)
+
+    def complete(self, x: Tensor, known: Tensor) -> Tensor:
+        r"""Draw the rest of x given some of its elements: those known are kept, and seen by all sites after.
+
+        Exact where the known sites come first; elsewhere what comes before them is drawn without looking
+        ahead, as ancestral sampling does.
+
+        Args:
+            x: (\*batch, C, \*space); what is unknown may be anything finite.
+            known: boolean, broadcasts with x.
+        """
+        return self._draw(x, known.expand(x.shape)).reshape(x.shape)
+
+    def with_temperature(self, temperature: float) -> "Autoregressive":
+        """The same with every factor at a temperature, see `distributions.temperature`."""
+        new = copy.copy(self)
+        new.head = lambda features: at_temperature(self.head(features), temperature)
+        return new
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "Autoregressive":
+        """The same distribution on a larger batch."""
+        new = self._get_checked_instance(Autoregressive, _instance)
+        batch = torch.Size(batch_shape)
+        new.network, new.head, new.sampler = self.network, self.head, self.sampler
+        new.context = self.context
+        if self.context is not None:
+            new.context = self.context.expand(batch + torch.Size(self.network.context_shape))
+        super(Autoregressive, new).__init__(batch, self.event_shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    @torch.no_grad()
+    def _draw(self, x: Tensor, known: Tensor | None) -> Tensor:
+        """X drawn where it is not known, a row each."""
+        first = self._blank(1)
+        size = uniforms(self.head(self.network(first, self._contexts(1))))
+        x = x.reshape(-1, *self.event_shape).to(first)
+        free = torch.ones_like(x, dtype=torch.bool) if known is None else ~known.reshape(x.shape)
+        task = Task(
+            network=self.network,
+            head=self.head,
+            context=self._contexts(len(x)),
+            noise=torch.rand(len(x), size, *self.event_shape[1:], dtype=x.dtype, device=x.device),
+            start=torch.where(free, 0.0, x),
+            free=free,
+        )
+        return self.sampler(task)
+
+    def _contexts(self, rows: int) -> Tensor | None:
+        """The context of every row, whole batches one after the other; one of them for one row."""
+        if self.context is None:
+            return None
+        contexts = self.context.reshape(-1, *self.network.context_shape)
+        if rows == 1:
+            return contexts[:1]
+        return contexts.repeat(rows // len(contexts), *[1] * (contexts.dim() - 1))
+
+    def _blank(self, rows: int) -> Tensor:
+        like = next(iter(self.network.parameters()), self.network.sites)
+        dtype = like.dtype if like.is_floating_point() else torch.get_default_dtype()
+        return torch.zeros(rows, *self.event_shape, dtype=dtype, device=like.device)
+
+
+def _context_batch(expected: tuple[int, ...] | None, context: Tensor | None) -> torch.Size:
+    """The batch shape that a context brings.
+
+    Raises:
+        ValueError: if it is not what the network takes.
+    """
+    if (expected is None) != (context is None):
+        got = None if context is None else tuple(context.shape)
+        raise ValueError(f"the network takes contexts of shape {expected}; got {got}")
+    if expected is None or context is None:
+        return torch.Size()
+    if context.shape[-len(expected) :] != torch.Size(expected):
+        raise ValueError(
+            f"the network takes contexts of shape {expected}; got a tensor of shape {tuple(context.shape)}"
+        )
+    return context.shape[: -len(expected)]
