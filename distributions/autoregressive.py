@@ -70,7 +70,7 @@ class Autoregressive(dist.TorchDistribution):
         validate_args: bool | None = None,
     ) -> None:
         self.network, self.head, self.context = network, head, context
-        self.sampler = sampler or getattr(network, "sampler", fixed_point)
+        self.sampler: Sampler = sampler or getattr(network, "sampler", fixed_point)
         batch = _context_batch(network.context_shape, context)
         super().__init__(batch, torch.Size(network.event_shape), validate_args=validate_args)
 
@@ -112,8 +112,8 @@ class Autoregressive(dist.TorchDistribution):
 
     def with_temperature(self, temperature: float) -> "Autoregressive":
         """The same with every factor at a temperature, see `distributions.temperature`."""
-        new = copy.copy(self)
-        new.head = lambda features: at_temperature(self.head(features), temperature)
+        new, head = copy.copy(self), self.head
+        new.head = lambda features: at_temperature(head(features), temperature)
         return new
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Autoregressive":

@@ -129,8 +129,8 @@ class DiscretizedLogisticMixture(dist.TorchDistribution):
         """
         pick, *each = u.unbind(-3)
         component = category(self.logits.softmax(-3).movedim(-3, -1), pick)
-        parts = (self.loc, self.log_scale, self.coefficients)
-        loc, log_scale, rho = (None if p is None else _pick(p, component) for p in parts)
+        loc, log_scale = _pick(self.loc, component), _pick(self.log_scale, component)
+        rho = None if self.coefficients is None else _pick(self.coefficients, component)
         channels: list[Tensor] = []
         for noise, log_s in zip(each, log_scale.unbind(-3), strict=True):
             level = level_at(noise, conditional_loc(loc, rho, channels), log_s, grid=self.grid)

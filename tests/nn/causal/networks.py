@@ -1,0 +1,73 @@
+"""Causal networks by name, small, for the laws; a new one joins by a line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.nn.causal import GatedPixelCNN, PixelCNN
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a network is made.
+
+    Attributes:
+        make: the network.
+        cached: whether it has a sampler of its own.
+        blind: whether it is known not to see all that comes before, by construction.
+    """
+
+    make: Callable[[], Any]
+    cached: bool = True
+    blind: bool = False
+
+    def network(self, seed: int = 0) -> Any:
+        """In float64, evaluation mode, all parameters random, the same at every call."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = self.make().double().eval()
+            for parameter in network.parameters():
+                torch.nn.init.normal_(parameter, std=0.3)
+        return network
+
+
+CASES = {
+    "pixelcnn": Case(lambda: PixelCNN((1, 5, 6), 1, channels=3, blocks=2, head=4), blind=True),
+    "pixelcnn of colours": Case(
+        lambda: PixelCNN((3, 4, 5), 6, channels=6, blocks=2, head=6, groups=3), blind=True
+    ),
+    "pixelcnn, channels together": Case(lambda: PixelCNN((2, 4, 3), 7, channels=3, blocks=1, head=4)),
+    "pixelcnn given a class": Case(lambda: PixelCNN((1, 4, 3), 1, channels=3, blocks=2, head=4, context=2)),
+    "pixelcnn given a map": Case(
+        lambda: PixelCNN((1, 4, 3), 1, channels=3, blocks=2, head=4, context=(2, 4, 3))
+    ),
+    "gated": Case(lambda: GatedPixelCNN((1, 5, 6), 1, channels=4, layers=4, head=4, kernel=5)),
+    "gated of colours": Case(
+        lambda: GatedPixelCNN((3, 4, 5), 6, channels=6, layers=4, head=6, kernel=3, groups=3)
+    ),
+    "gated, channels together": Case(
+        lambda: GatedPixelCNN((2, 4, 3), 7, channels=4, layers=4, head=4, kernel=3)
+    ),
+    "gated given a class": Case(lambda: GatedPixelCNN((1, 4, 3), 1, channels=4, layers=3, head=4, context=2)),
+    "gated given a map": Case(
+        lambda: GatedPixelCNN((1, 4, 3), 1, channels=4, layers=3, head=4, context=(2, 4, 3))
+    ),
+    "gated of one layer": Case(lambda: GatedPixelCNN((1, 3, 3), 1, channels=4, layers=1, head=4)),
+}
+
+
+def context(network: Any, n: int, seed: int = 0) -> Tensor | None:
+    """Normal contexts (n, *context_shape), None where the network takes none."""
+    if network.context_shape is None:
+        return None
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, *network.context_shape, generator=generator, dtype=torch.float64)
+
+
+def images(network: Any, n: int, seed: int = 0) -> Tensor:
+    """Uniform x (n, *event_shape)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(n, *network.event_shape, generator=generator, dtype=torch.float64)

@@ -1,0 +1,10 @@
+"""Causal networks: their features at a pixel depend on the pixels before it in raster order alone.
+
+Each is written once and evaluated at a place (`zoo.nn.causal.places`): everywhere, for the likelihood, or at
+one pixel of an image that is being drawn, where it computes what is new there and remembers the rest.
+"""
+
+from zoo.nn.causal.gated_pixelcnn import GatedPixelCNN
+from zoo.nn.causal.pixelcnn import PixelCNN
+
+__all__ = ["GatedPixelCNN", "PixelCNN"]
