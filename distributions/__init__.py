@@ -11,6 +11,7 @@ from distributions.autoregressive import Autoregressive
 from distributions.discretized_logistic import DiscretizedLogistic
 from distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
 from distributions.grid import Grid
+from distributions.grid_categorical import GridCategorical
 from distributions.precision_weighted_normal import PrecisionWeightedNormal
 from distributions.residual_normal import ResidualNormal
 
@@ -19,6 +20,7 @@ __all__ = [
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
     "Grid",
+    "GridCategorical",
     "PrecisionWeightedNormal",
     "ResidualNormal",
 ]

@@ -70,7 +70,7 @@ class Autoregressive(dist.TorchDistribution):
         validate_args: bool | None = None,
     ) -> None:
         self.network, self.head, self.context = network, head, context
-        self.sampler: Sampler = sampler or getattr(network, "sampler", fixed_point)
+        self.sampler: Any = sampler or getattr(network, "sampler", fixed_point)
         batch = _context_batch(network.context_shape, context)
         super().__init__(batch, torch.Size(network.event_shape), validate_args=validate_args)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from distributions import (
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
+    GridCategorical,
     PrecisionWeightedNormal,
     ResidualNormal,
 )
@@ -73,6 +74,11 @@ CONTINUOUS = {
 DISCRETE = {
     "discretized_logistic": Case(((2,), (2,)), discretized_logistic),
     "independent_discretized_logistic": Case(((2, *IMAGE), (2, *IMAGE)), independent_discretized_logistic),
+    "grid_categorical": Case(((2, 7),), GridCategorical),
+    "independent_grid_categorical": Case(
+        ((2, *IMAGE, 5),),
+        lambda logits, **options: dist.Independent(GridCategorical(logits, **options), 3, **options),
+    ),
     "grey_mixture": Case(((2, 6, 3, 5), (2, 6, 1, 3, 5), (2, 6, 1, 3, 5)), mixture),
     "rgb_mixture": Case(((2, 6, 3, 5), (2, 6, 3, 3, 5), (2, 6, 3, 3, 5), (2, 6, 3, 3, 5)), mixture),
     "rgb_mixture_uncoupled": Case(((2, 6, 3, 5), (2, 6, 3, 3, 5), (2, 6, 3, 3, 5)), mixture),

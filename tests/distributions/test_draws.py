@@ -4,7 +4,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from distributions import DiscretizedLogistic
+from distributions import DiscretizedLogistic, GridCategorical
 from distributions.draws import draw, uniforms
 from distributions.temperature import at_temperature
 from tests.distributions.goodness import z_score
@@ -14,6 +14,7 @@ LEVELS = 3
 DISCRETE = {
     "bernoulli": lambda: dist.Bernoulli(logits=torch.tensor([[[-1.0]]])).to_event(3),
     "categorical": lambda: dist.Categorical(logits=torch.randn(1, 1, 1, LEVELS)).to_event(3),
+    "grid categorical": lambda: GridCategorical(torch.randn(1, 1, 1, LEVELS)).to_event(3),
     "logistic": lambda: DiscretizedLogistic(torch.full((1, 1, 1), 0.3), -1.0, levels=LEVELS).to_event(3),
 }
 
