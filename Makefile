@@ -1,6 +1,6 @@
 # make demo   a small BIVA trained, evaluated and pictured (no network but for the install)
 # make test   everything that CI checks
-# make bench  step times beside hand-written PyTorch
+# make bench  step times beside hand-written PyTorch and other libraries' flows
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,7 +32,9 @@ test: $(VENV)/installed-dev
 	$(BIN)/pytest
 
 bench: $(VENV)/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m tests.benchmarks.single_pass
+	$(BIN)/python -W ignore -m tests.benchmarks.flows_against_peers
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -3,8 +3,12 @@
 `TransformedDistribution` asks for y, for x and for the log det in separate calls, each of which would run
 the network again. So a value carries a receipt of the pass that made it: x, the log det and the state of the
 transform. The receipt lives and dies with the value, not with the transform: modules stay free of tensors of
-the last batch (copies, pickles, averages). It is good for one log det, and void when gradients have been
-switched on or off or parameters have changed in between.
+the last batch (copies, pickles, averages). It is good for one log det, and void when the value, x or a weight
+has changed in between, or gradients have been switched on or off for any of them.
+
+Changes are known by PyTorch's count of a tensor's edits, which three kinds of edit go past: those of
+``tensor.data``, of tensors made in inference mode, and of a fused optimiser. Score a sample before such an
+update, or score ``sample.clone()`` after it.
 """
 
 from collections.abc import Callable
@@ -16,15 +20,20 @@ from torch.distributions import Transform
 
 
 class Receipt:
-    """What the pass that made a value knows: which transform, from what, and log |dy/dx|."""
+    """What the pass that made a value knows: which transform, which way, from what, and log |dy/dx|."""
 
-    def __init__(self, transform: Any, source: Tensor, log_det: Tensor) -> None:
-        self.transform, self.source, self.log_det = transform, source, log_det
-        self.state = _state(transform)
+    def __init__(
+        self, transform: Any, value: Tensor, source: Tensor, log_det: Tensor, *, inverse: bool
+    ) -> None:
+        self.transform, self.source, self.log_det, self.inverse = transform, source, log_det, inverse
+        self.tensors = _tensors(transform)  # kept, so that no other tensor gets their ids
+        self.state = _state(value, source, self.tensors)
 
-    def is_of(self, transform: Any) -> bool:
-        """Whether that transform, in the state it is in now, made the value."""
-        return self.transform is transform and self.state == _state(transform)
+    def is_of(self, transform: Any, value: Tensor, *, inverse: bool) -> bool:
+        """Whether that transform or its inverse, in the state it is in now, made the value as it is now."""
+        if self.transform is not transform or self.inverse != inverse:
+            return False
+        return self.state == _state(value, self.source, _tensors(transform))
 
     def __deepcopy__(self, memo: Any) -> None:
         return None  # a copied value is nobody's
@@ -56,15 +65,18 @@ class OnePassTransform(Transform):
 
     def __call__(self, x: Tensor) -> Tensor:
         """Y."""
+        made = _receipt(x)
+        if made is not None and made.is_of(self, x, inverse=True):
+            return made.source
         y, log_det = self.call_and_log_det(x)
-        return _with_receipt(y, self, x, log_det)
+        return _with_receipt(y, self, x, log_det, inverse=False)
 
     def _inv_call(self, y: Tensor) -> Tensor:
         made = _receipt(y)
-        if made is not None and made.is_of(self):
+        if made is not None and made.is_of(self, y, inverse=False):
             return made.source
         x, log_det = self.inverse_and_log_det(y)
-        return _with_receipt(x, self, y, -log_det)
+        return _with_receipt(x, self, y, -log_det, inverse=True)
 
     def _call(self, x: Tensor) -> Tensor:
         return self.call_and_log_det(x)[0]
@@ -74,17 +86,17 @@ class OnePassTransform(Transform):
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """Log |det dy/dx|, (*batch)."""
-        for value, source in ((y, x), (x, y)):
+        for value, source, inverse in ((y, x, False), (x, y, True)):
             made = _receipt(value)
-            if made is not None and made.source is source and made.is_of(self):
+            if made is not None and made.source is source and made.is_of(self, value, inverse=inverse):
                 value._receipt = None  # type: ignore[attr-defined]
                 return made.log_det
         return self.call_and_log_det(x)[1]
 
 
-def _with_receipt(value: Tensor, transform: Any, source: Tensor, log_det: Tensor) -> Tensor:
+def _with_receipt(value: Tensor, transform: Any, source: Tensor, log_det: Tensor, *, inverse: bool) -> Tensor:
     value = value.view_as(value)  # a tensor that log_det's graph does not hold: no cycle
-    value._receipt = Receipt(transform, source, log_det)  # type: ignore[attr-defined]
+    value._receipt = Receipt(transform, value, source, log_det, inverse=inverse)  # type: ignore[attr-defined]
     return value
 
 
@@ -93,9 +105,17 @@ def _receipt(value: Tensor) -> Receipt | None:
     return made if isinstance(made, Receipt) else None
 
 
-def _state(transform: Any) -> tuple[Any, ...]:
-    """Changes with the parameters; a compiled step has no change inside it."""
+def _tensors(transform: Any) -> list[Tensor]:
+    return [] if torch.compiler.is_compiling() else transform.tensors()
+
+
+def _state(value: Tensor, source: Tensor, tensors: list[Tensor]) -> tuple[Any, ...]:
+    """Changes with the value, its source and the parameters; a compiled step has no change inside it."""
     grad = torch.is_grad_enabled()
     if torch.compiler.is_compiling():
         return (grad,)
-    return (grad, *((id(t), t._version) for t in transform.tensors()))
+    return (grad, *((id(t), _version(t), t.requires_grad) for t in (value, source, *tensors)))
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version

@@ -58,11 +58,49 @@ class Halves(nn.Module):
 
     def join(self, kept: Tensor, changed: Tensor) -> Tensor:
         """The event made of both."""
-        return torch.cat([changed, kept] if self.flip else [kept, changed], dim=self.dim)
+        return joined([changed, kept] if self.flip else [kept, changed], dim=self.dim)
 
     def log_det(self, terms: Tensor) -> Tensor:
         """Their sum."""
         return terms.sum(tuple(range(self.dim, 0)))
+
+
+class Alternate(nn.Module):
+    """Every other feature of a vector: the 1st, 3rd, 5th ... pass, as in NICE.
+
+    Args:
+        event_shape: (D,).
+        flip: whether it is the 2nd, 4th ... that pass.
+
+    Raises:
+        ValueError: if there is one feature.
+    """
+
+    order: Tensor
+
+    def __init__(self, event_shape: Shape, *, flip: bool = False) -> None:
+        super().__init__()
+        (size,) = event_shape
+        if size < 2:
+            raise ValueError(f"a coupling of alternate features needs at least 2 features; got {size}")
+        self.flip = flip
+        features = torch.arange(size)
+        kept, changed = self.split(features)
+        self.kept_shape, self.changed_shape = tuple(kept.shape), tuple(changed.shape)
+        self.register_buffer("order", torch.cat([kept, changed]).argsort(), persistent=False)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What passes and what changes."""
+        odd, even = x[..., 0::2], x[..., 1::2]
+        return (even, odd) if self.flip else (odd, even)
+
+    def join(self, kept: Tensor, changed: Tensor) -> Tensor:
+        """The event made of both."""
+        return joined([kept, changed], dim=-1)[..., self.order]
+
+    def log_det(self, terms: Tensor) -> Tensor:
+        """Their sum."""
+        return terms.sum(-1)
 
 
 class Masked(nn.Module):
@@ -70,6 +108,7 @@ class Masked(nn.Module):
 
     Args:
         mask: boolean, of the event's shape.
+        validate: whether to look at its values, which a mask on the meta device has not.
 
     Raises:
         ValueError: if no element passes, or none changes.
@@ -77,10 +116,10 @@ class Masked(nn.Module):
 
     mask: Tensor
 
-    def __init__(self, mask: Tensor) -> None:
+    def __init__(self, mask: Tensor, *, validate: bool = True) -> None:
         super().__init__()
-        passing, all_of_them = int(mask.sum()), mask.numel()
-        if passing in (0, all_of_them):
+        all_of_them = mask.numel()
+        if validate and (passing := int(mask.sum())) in (0, all_of_them):
             raise ValueError(
                 f"expected a mask that passes some elements and changes others; it passes {passing} of "
                 f"{all_of_them}"
@@ -115,4 +154,12 @@ def checkerboard(event_shape: Sequence[int], *, flip: bool = False) -> Masked:
     if height * width < 2:
         raise ValueError(f"a checkerboard needs at least 2 pixels; got an image of {height} x {width}")
     even = (torch.arange(height)[:, None] + torch.arange(width)) % 2 == int(flip)
-    return Masked(even.expand(channels, height, width).clone())
+    return Masked(even.expand(channels, height, width).clone(), validate=False)
+
+
+def joined(parts: Sequence[Tensor], *, dim: int) -> Tensor:
+    """The parts in a row along a negative dimension, their batches, all dimensions before it, broadcast."""
+    if any(part.shape[:dim] != parts[0].shape[:dim] for part in parts):
+        batch = torch.broadcast_shapes(*(part.shape[:dim] for part in parts))
+        parts = [part.expand(*batch, *part.shape[dim:]) for part in parts]
+    return torch.cat(list(parts), dim=dim)

@@ -43,7 +43,7 @@ class MLP(nn.Module):
         if self.context is not None:
             h = h + self.context(context)
         for layer in others:
-            h = layer(h.relu())
+            h = layer(h.relu_())
         return h
 
 
@@ -72,7 +72,7 @@ class ConvNet(nn.Module):
         batch = h.shape[:-3]
         h = h.reshape(-1, *h.shape[-3:])
         for layer in others:
-            h = layer(h.relu())
+            h = layer(h.relu_())
         return h.reshape(*batch, *h.shape[1:])
 
 
@@ -80,22 +80,19 @@ class FromContext(nn.Module):
     r"""What a context adds to the first hidden layer, a linear map of (\*batch, K) or (\*batch, K, H, W).
 
     Args:
-        context: shape of one context: a vector for either kind of layer, or a map of the layer's resolution.
+        context: shape of one context: a vector for either kind of layer, or a map of the layer's resolution
+            or of a multiple of it, which a stride reduces.
         to: shape of the layer, (D,) or (D, H, W).
 
     Raises:
-        ValueError: if the context is a map, and the layer none or of another resolution.
+        ValueError: if the context is a map, and the layer none or of a resolution that does not divide it.
     """
 
     def __init__(self, context: Shape, to: Shape) -> None:
         super().__init__()
-        if len(context) == 3 and context[1:] != to[1:]:
-            raise ValueError(f"expected a context of resolution {to[1:]}; got one of shape {context}")
         self.dense = len(to) == 1
         self.linear: nn.Module = (
-            nn.Conv2d(context[0], to[0], 3, padding=1, bias=False)
-            if len(context) == 3
-            else nn.Linear(math.prod(context), to[0], bias=False)
+            _reducing(context, to) if len(context) == 3 else nn.Linear(math.prod(context), to[0], bias=False)
         )
 
     def forward(self, context: Tensor) -> Tensor:
@@ -104,6 +101,16 @@ class FromContext(nn.Module):
             return over_images(self.linear, context)
         added = self.linear(context)
         return added if self.dense else added[..., None, None]
+
+
+def _reducing(context: Shape, to: Shape) -> nn.Conv2d:
+    """From a map (K, f H, f W) to (D, H, W): every output sees its f x f inputs and their neighbours."""
+    factor = context[1] // to[1] if len(to) == 3 else 0
+    if not factor or context[1:] != tuple(factor * size for size in to[1:]):
+        raise ValueError(
+            f"expected a context of resolution {to[1:]} or a multiple of it; got one of shape {context}"
+        )
+    return nn.Conv2d(context[0], to[0], factor + 2, stride=factor, padding=1, bias=False)
 
 
 def over_images(layer: nn.Module, x: Tensor) -> Tensor:

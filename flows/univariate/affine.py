@@ -26,7 +26,8 @@ class Affine:
     def inverse(self, y: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """X = (y - t) exp(-s) and -s."""
         s, t = self._scale_and_shift(parameters)
-        return (y - t) * torch.exp(-s), -s
+        minus_s = -s
+        return (y - t) * minus_s.exp(), minus_s
 
     def _scale_and_shift(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         s, t = parameters
@@ -41,8 +42,10 @@ class Additive:
 
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Y and 0."""
-        return x + parameters[0], torch.zeros_like(x)
+        y = x + parameters[0]
+        return y, torch.zeros_like(y)
 
     def inverse(self, y: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """X and 0."""
-        return y - parameters[0], torch.zeros_like(y)
+        x = y - parameters[0]
+        return x, torch.zeros_like(x)

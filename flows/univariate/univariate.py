@@ -12,7 +12,9 @@ class Univariate(Protocol):
         size: P, the number of parameters an element; all zero, they make the map the identity.
     """
 
-    size: int
+    @property
+    def size(self) -> int:
+        """P."""
 
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         r"""Y and log dy/dx, each of x's shape, for parameters (P, \*x.shape)."""

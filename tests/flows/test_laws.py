@@ -1,53 +1,117 @@
-"""Laws of every flow: it is invertible and knows its Jacobian."""
+"""Laws of every flow: it is invertible, knows its Jacobian and takes any batch."""
 
 import pytest
 import torch
 
-from tests.flows.catalogue import CASES
-from tests.flows.named.case import context, point
-
-flows = pytest.mark.parametrize("name", CASES)
-batches = pytest.mark.parametrize("batch", [(), (3,), (2, 3)], ids=str)
+from tests.flows.catalogue import CASES, batches, every_flow, flows_of_each_class
+from tests.flows.named.case import at, context, passes, point
 
 
-@flows
+@every_flow
 @batches
-@pytest.mark.parametrize("scale", [1.0, 5.0])
-def test_inverse_undoes_call(name, batch, scale):
+def test_inverse_undoes_call(name, batch):
     flow = CASES[name].trained()
-    x, c = point(flow, batch, scale=scale), context(flow, batch)
-    with torch.no_grad():
-        y, log_det = flow.call_and_log_det(x, c)
-        back, log_det_back = flow.inverse_and_log_det(y, c)
-    assert y.shape == flow.forward_shape(x.shape)
-    assert log_det.shape == log_det_back.shape == batch
-    atol = CASES[name].atol
-    torch.testing.assert_close(back, x, rtol=0, atol=atol)
-    torch.testing.assert_close(log_det_back, -log_det, rtol=0, atol=10 * atol)
+    c, atol = context(flow, batch), CASES[name].atol
+    for scale in (1.0, 5.0):
+        x = point(flow, batch, scale=scale)
+        with torch.no_grad():
+            y, log_det = flow.call_and_log_det(x, c)
+            back, log_det_back = flow.inverse_and_log_det(y, c)
+        assert y.shape == flow.forward_shape(x.shape)
+        assert log_det.shape == log_det_back.shape == batch
+        torch.testing.assert_close(back, x, rtol=0, atol=atol)
+        torch.testing.assert_close(log_det_back, -log_det, rtol=0, atol=10 * atol)
 
 
-@flows
+@every_flow
 @batches
 def test_call_undoes_inverse(name, batch):
     flow = CASES[name].trained()
-    y, c = point(flow, batch, shape=flow.event_shape), context(flow, batch)
-    with torch.no_grad():
-        x, _ = flow.inverse_and_log_det(y, c)
-        again, _ = flow.call_and_log_det(x, c)
-    assert x.shape == flow.inverse_shape(y.shape)
-    torch.testing.assert_close(again, y, rtol=0, atol=CASES[name].atol)
+    c, atol = context(flow, batch), CASES[name].atol
+    for scale in (1.0, 5.0):
+        y = point(flow, batch, scale=scale, shape=flow.event_shape)
+        with torch.no_grad():
+            x, log_det = flow.inverse_and_log_det(y, c)
+            again, log_det_again = flow.call_and_log_det(x, c)
+        assert x.shape == flow.inverse_shape(y.shape)
+        assert log_det.shape == log_det_again.shape == batch
+        torch.testing.assert_close(again, y, rtol=0, atol=atol)
 
 
-@flows
+@every_flow
+def test_float32_round_trips(name):
+    flow = CASES[name].trained(dtype=torch.float32)
+    c = context(flow, (16,))
+    for (there, shape, _), (back, _, _) in (passes(flow), passes(flow)[::-1]):
+        x = point(flow, (16,), shape=shape).float()
+        with torch.no_grad():
+            y, log_det = there(x, c)
+            again, log_det_back = back(y, c)
+        assert y.dtype == log_det.dtype == again.dtype == torch.float32
+        torch.testing.assert_close(again, x, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(log_det_back, -log_det, rtol=1e-4, atol=1e-3)
+
+
+@every_flow
 def test_log_det_matches_autograd(name):
     """In both directions, by the whole Jacobian."""
     flow = CASES[name].trained()
     c = context(flow)
-    for pass_, shape in (
-        (flow.call_and_log_det, flow.in_shape),
-        (flow.inverse_and_log_det, flow.event_shape),
-    ):
+    for pass_, shape, _ in passes(flow):
         x = point(flow, shape=shape)
         jacobian = torch.autograd.functional.jacobian(lambda t, f=pass_: f(t, c)[0].flatten(), x)
         expected = torch.linalg.slogdet(jacobian.flatten(1)).logabsdet
         torch.testing.assert_close(pass_(x, c)[1], expected, rtol=0, atol=1e-8)
+
+
+@every_flow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_far_points_are_finite(name, dtype):
+    """Values, log dets and gradients at |x_i| = 100, or as far as the case goes."""
+    flow = CASES[name].trained(dtype=dtype)
+    c = context(flow, (4,))
+    for pass_, shape, _ in passes(flow):
+        x = (CASES[name].reach * point(flow, (4,), shape=shape).sign()).to(dtype).requires_grad_()
+        y, log_det = pass_(x, c)
+        gradients = torch.autograd.grad(y.sum() + log_det.sum(), [x, *flow.parameters()], allow_unused=True)
+        for value in (y, log_det, *gradients):
+            assert value is None or value.isfinite().all()
+
+
+@every_flow
+@batches
+def test_transform_protocol_agrees_with_one_pass(name, batch):
+    """`flow(x)`, `flow.inv(y)` and `log_abs_det_jacobian`, with and without what a value remembers."""
+    flow = CASES[name].trained()
+    x, c = point(flow, batch), context(flow, batch)
+    transform = at(flow, c)
+    expected, log_det = flow.call_and_log_det(x, c)
+    y = transform(x)
+    torch.testing.assert_close(y, expected, rtol=0, atol=0)
+    torch.testing.assert_close(transform.log_abs_det_jacobian(x, y), log_det, rtol=0, atol=0)
+    torch.testing.assert_close(transform.log_abs_det_jacobian(x, y.clone()), log_det, rtol=0, atol=1e-8)
+    torch.testing.assert_close(transform.inv(y.clone()), x, rtol=0, atol=CASES[name].atol)
+    torch.testing.assert_close(transform.inv.log_abs_det_jacobian(y, x), -log_det, rtol=0, atol=1e-8)
+
+
+@every_flow
+def test_shapes_are_told_without_running(name):
+    flow = CASES[name].trained()
+    transform = at(flow, context(flow))
+    assert transform.domain.event_dim == len(flow.in_shape)
+    assert transform.codomain.event_dim == len(flow.event_shape)
+    assert transform.forward_shape((7, 2, *flow.in_shape)) == (7, 2, *flow.event_shape)
+    assert transform.inverse_shape((7, 2, *flow.event_shape)) == (7, 2, *flow.in_shape)
+    assert transform.inv.domain.event_dim == len(flow.event_shape)
+
+
+@flows_of_each_class
+def test_runs_on_the_meta_device(name):
+    """Nothing is left behind by `.to`: in the direction that is written down, not searched for."""
+    flow = CASES[name].trained().to("meta")
+    c = context(flow, (3,))
+    pass_, shape, to = passes(flow)[CASES[name].compiles]
+    y, log_det = pass_(point(flow, (3,), shape=shape).to("meta"), None if c is None else c.to("meta"))
+    assert y.device.type == log_det.device.type == "meta"
+    assert y.shape == (3, *to)
+    assert log_det.shape == (3,)

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
+
+from flows import Inverse
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Case:
         noise: standard deviation of what is added to every parameter, away from the identity.
         compiles: whether its log_prob is one graph for ``torch.compile``.
         elementwise: whether it can be vmapped.
+        reach: the largest |x_i| at which everything is finite.
     """
 
     make: Callable[[], Any]
@@ -25,6 +29,7 @@ class Case:
     noise: float = 0.1
     compiles: bool = True
     elementwise: bool = True
+    reach: float = 100.0
 
     def trained(self, *, dtype: torch.dtype = torch.float64, seed: int = 0) -> Any:
         """The flow with parameters away from their initial values, the same at every call."""
@@ -53,6 +58,25 @@ def context(flow: Any, batch: Any = (), *, seed: int = 1) -> Tensor | None:
 def at(flow: Any, context: Tensor | None) -> Any:
     """The transform, conditioned where it needs to be."""
     return flow if context is None else flow.condition(context)
+
+
+def density(flow: Any, context: Tensor | None = None) -> Any:
+    """A standard normal, of no batch, through the flow."""
+    base = dist.Normal(torch.zeros(flow.in_shape, dtype=dtype_of(flow)), 1.0).to_event(len(flow.in_shape))
+    return dist.TransformedDistribution(base, [at(flow, context)])
+
+
+def passes(flow: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
+    """Both directions: the pass, the shape of the events it takes and of those it returns."""
+    return (
+        (flow.call_and_log_det, flow.in_shape, flow.event_shape),
+        (flow.inverse_and_log_det, flow.event_shape, flow.in_shape),
+    )
+
+
+def original(flow: Any) -> Any:
+    """What a flow is the inverse of, or the flow itself."""
+    return original(flow.original) if isinstance(flow, Inverse) else flow
 
 
 def dtype_of(flow: nn.Module) -> torch.dtype:

@@ -1,0 +1,46 @@
+"""Several autoregressive flows in a row, the order reversed from one to the next."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flows.autoregressive import IAF, MAF
+from flows.composed import Composed
+from flows.flow import Flow
+
+
+def iaf(event_shape: int | Sequence[int], *, layers: int = 2, **options: Any) -> Composed:
+    r"""Inverse autoregressive flow, arXiv:1606.04934: a pass a layer to sample and score.
+
+    Args:
+        event_shape: D or (C, H, W).
+        layers: how many.
+        options: ``hidden``, ``context``, ``bound``: see `flows.IAF`.
+
+    Raises:
+        ValueError: if there is no layer.
+
+    >>> import torch
+    >>> iaf(6, context=3).condition(torch.zeros(4, 3))(torch.randn(4, 6)).shape
+    torch.Size([4, 6])
+    """
+    return _alternating(IAF, event_shape, layers, options)
+
+
+def maf(event_shape: int | Sequence[int], *, layers: int = 5, **options: Any) -> Composed:
+    r"""Masked autoregressive flow, arXiv:1705.07057: a pass a layer to score data.
+
+    Args:
+        event_shape: D or (C, H, W).
+        layers: how many.
+        options: ``hidden``, ``context``, ``bound``: see `flows.MAF`.
+
+    Raises:
+        ValueError: if there is no layer.
+    """
+    return _alternating(MAF, event_shape, layers, options)
+
+
+def _alternating(
+    make: Callable[..., Flow], event_shape: int | Sequence[int], layers: int, options: dict[str, Any]
+) -> Composed:
+    return Composed([make(event_shape, reverse=bool(i % 2), **options) for i in range(layers)])

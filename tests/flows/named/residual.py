@@ -1,0 +1,24 @@
+"""Planar and radial flows, and permutations."""
+
+from flows import Permutation, Planar, Radial
+from flows.builders import planar
+from tests.flows.named.case import Case
+
+CASES = {
+    "planar": Case(lambda: Planar(4), atol=1e-8, noise=0.5),
+    "planar of one feature": Case(lambda: Planar(1), atol=1e-8, noise=0.5),
+    "conditional planar": Case(lambda: Planar(4, context=3), atol=1e-8, noise=0.5),
+    "planar of images": Case(lambda: Planar((2, 2, 3)), atol=1e-8, noise=0.5),
+    "planar of images given a map": Case(lambda: Planar((1, 2, 3), context=(2, 2, 3)), atol=1e-8, noise=0.5),
+    "planar flows in a row": Case(lambda: planar(3, layers=3), atol=1e-8, noise=0.3),
+    "inverse of conditional planar flows": Case(
+        lambda: planar(3, layers=2, context=2).inv, atol=1e-8, noise=0.3
+    ),
+    "radial": Case(lambda: Radial(4), noise=0.5),
+    "radial of one feature": Case(lambda: Radial(1), noise=0.5),
+    "conditional radial": Case(lambda: Radial(3, context=2), noise=0.5),
+    "radial of images": Case(lambda: Radial((2, 2, 3), context=4), noise=0.5),
+    "permutation": Case(lambda: Permutation(5, seed=0)),
+    "reverse": Case(lambda: Permutation.reverse(4)),
+    "permutation of channels": Case(lambda: Permutation((4, 2, 3), order=[2, 0, 3, 1])),
+}
