@@ -24,6 +24,7 @@ class Task:
         noise: uniforms (N, U, \*space).
         start: x (N, C, \*space) at first; where it is not free, for good.
         free: boolean, of x's shape: what is to be drawn.
+        progress: told the share that is done, up to 1, now and then.
     """
 
     network: Any
@@ -32,6 +33,7 @@ class Task:
     noise: Tensor
     start: Tensor
     free: Tensor
+    progress: Callable[[float], None]
 
     def step(self, x: Tensor) -> Tensor:
         """f(x, noise): right at every site before which x is right."""
@@ -42,17 +44,23 @@ class Task:
         """Of some of the samples."""
         context = None if self.context is None else self.context[index]
         parts = (self.noise[index], self.start[index], self.free[index])
-        return Task(self.network, self.head, context, *parts)
+        return Task(self.network, self.head, context, *parts, self.progress)
 
 
 Sampler = Callable[[Task], Tensor]
 
 
+def unwatched(share: float) -> None:
+    """Nobody wants to know how far a sample is."""
+
+
 def ancestral(task: Task) -> Tensor:
     """Site after site, one pass each: the definition, and the slowest."""
     x, sites = task.start, task.network.sites
-    for site in range(int(sites.max()) + 1):
+    count = int(sites.max()) + 1
+    for site in range(count):
         x = torch.where(sites == site, task.step(x), x)
+        task.progress((site + 1) / count)
     return x
 
 
@@ -70,6 +78,7 @@ def fixed_point(task: Task) -> Tensor:
         x[active] = after
         changed = (after != before).flatten(1).any(1)
         active = active[changed]
+        task.progress(1 - len(active) / len(x))
         if not len(active):
             break
     return x

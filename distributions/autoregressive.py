@@ -1,7 +1,8 @@
 """Autoregressive distributions: p(x) = Π_s p(x_s | x_<s), all factors from one pass of a network."""
 
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import pyro.distributions as dist
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from distributions.ancestral import Sampler, Task, fixed_point
+from distributions.ancestral import Sampler, Task, fixed_point, unwatched
 from distributions.draws import uniforms
 from distributions.temperature import at_temperature
 
@@ -72,6 +73,7 @@ class Autoregressive(dist.TorchDistribution):
         self.network, self.head, self.context = network, head, context
         self.sampler: Any = sampler or getattr(network, "sampler", fixed_point)
         batch = _context_batch(network.context_shape, context)
+        self.progress: Callable[[float], None] = unwatched
         super().__init__(batch, torch.Size(network.event_shape), validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True)
@@ -116,11 +118,18 @@ class Autoregressive(dist.TorchDistribution):
         new.head = lambda features: at_temperature(head(features), temperature)
         return new
 
+    def with_progress(self, progress: Callable[[float], None]) -> "Autoregressive":
+        """The same; its samplers tell `progress` the share that is done, up to 1."""
+        new = copy.copy(self)
+        new.progress = progress
+        return new
+
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Autoregressive":
         """The same distribution on a larger batch."""
         new = self._get_checked_instance(Autoregressive, _instance)
         batch = torch.Size(batch_shape)
-        new.network, new.head, new.sampler = self.network, self.head, self.sampler
+        new.network, new.head = self.network, self.head
+        new.sampler, new.progress = self.sampler, self.progress
         new.context = self.context
         if self.context is not None:
             new.context = self.context.expand(batch + torch.Size(self.network.context_shape))
@@ -130,20 +139,24 @@ class Autoregressive(dist.TorchDistribution):
 
     @torch.no_grad()
     def _draw(self, x: Tensor, known: Tensor | None) -> Tensor:
-        """X drawn where it is not known, a row each."""
+        """X drawn where it is not known, a row each; the network in evaluation mode meanwhile."""
+        with evaluating(self.network):
+            return self.sampler(self._task(x, known))
+
+    def _task(self, x: Tensor, known: Tensor | None) -> Task:
         first = self._blank(1)
         size = uniforms(self.head(self.network(first, self._contexts(1))))
         x = x.reshape(-1, *self.event_shape).to(first)
         free = torch.ones_like(x, dtype=torch.bool) if known is None else ~known.reshape(x.shape)
-        task = Task(
+        return Task(
             network=self.network,
             head=self.head,
             context=self._contexts(len(x)),
             noise=torch.rand(len(x), size, *self.event_shape[1:], dtype=x.dtype, device=x.device),
             start=torch.where(free, 0.0, x),
             free=free,
+            progress=self.progress,
         )
-        return self.sampler(task)
 
     def _contexts(self, rows: int) -> Tensor | None:
         """The context of every row, whole batches one after the other; one of them for one row."""
@@ -158,6 +171,21 @@ class Autoregressive(dist.TorchDistribution):
         like = next(iter(self.network.parameters()), self.network.sites)
         dtype = like.dtype if like.is_floating_point() else torch.get_default_dtype()
         return torch.zeros(rows, *self.event_shape, dtype=dtype, device=like.device)
+
+
+@contextlib.contextmanager
+def evaluating(network: Any) -> Iterator[None]:
+    """A network's modules in evaluation mode, without dropout; each is in its own mode again afterwards."""
+    training = (
+        [module for module in network.modules() if module.training] if hasattr(network, "modules") else []
+    )
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _context_batch(expected: tuple[int, ...] | None, context: Tensor | None) -> torch.Size:

@@ -10,13 +10,15 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from flows import AffineCoupling
+from flows import AffineCoupling, Composed, checkerboard
 from zoo import (
     VAE,
     AmortizedGuide,
     BernoulliLikelihood,
     ConvDecoder,
     ConvEncoder,
+    Dequantization,
+    FlowDensity,
     LearnedNormal,
     LogisticMixtureLikelihood,
     NormalHead,
@@ -25,7 +27,10 @@ from zoo import (
     transformed,
 )
 from zoo.experiments import names
+from zoo.heads import normal_with_flow
 from zoo.models.biva import Stage, biva
+from zoo.models.flow_density import pixel_density
+from zoo.models.flow_plus_plus import coupled_noise
 
 IMAGE = (1, 6, 5)  # height and width differ, and one is odd
 SHAPES = [(1, 3, 3), (3, 8, 8), (1, 28, 28), (1, 7, 7), (2, 9, 6), (1, 1, 3), (1, 4, 1)]
@@ -40,12 +45,38 @@ def vae(shape, *, prior: Any = None, flows=(), likelihood: Callable[..., nn.Modu
 
 def couplings(seed: int = 0) -> list[AffineCoupling]:
     """Two couplings that are not the identity."""
+    return list(
+        randomised(nn.ModuleList(AffineCoupling(4, flip=f, hidden=(8,)) for f in (False, True)), seed=seed)
+    )
+
+
+def vae_conditional(shape):
+    """A VAE whose encoder also gives the context of the flows of its posterior."""
+    model, _ = vae(shape)
+    flow = randomised(
+        Composed([AffineCoupling(4, flip=flip, hidden=(8,), context=3) for flip in (False, True)])
+    )
+    return model, AmortizedGuide(normal_with_flow(ConvEncoder(shape, channels=4, strides=(2,)), 4, flow))
+
+
+def density(shape, *, noise: Any = None):
+    """A density of images of two levels."""
+    halves = [checkerboard(shape, flip=flip) for flip in (False, True)]
+    flow = Composed([AffineCoupling(shape, partition=half, hidden=(4,)) for half in halves])
+    return FlowDensity(pixel_density(randomised(flow)), levels=2), Dequantization(2, noise=noise)
+
+
+def learned_noise(shape):
+    return randomised(coupled_noise(shape, layers=2, channels=4, components=2), std=0.1)
+
+
+def randomised(module, *, std: float = 0.3, seed: int = 0):
+    """The module with other parameters, so that a flow is not the identity."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        flows = [AffineCoupling(4, flip=flip, hidden=(8,)) for flip in (False, True)]
-        for parameter in nn.ModuleList(flows).parameters():
-            nn.init.normal_(parameter, std=0.3)
-    return flows
+        for parameter in module.parameters():
+            nn.init.normal_(parameter, std=std)
+    return module
 
 
 def logistic_mixture(net, shape):
@@ -65,6 +96,7 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "vae, learned prior": lambda shape: vae(shape, prior=LearnedNormal(4)),
     "vae, flow prior": lambda shape: vae(shape, prior=transformed(StandardNormal(4), couplings())),
     "vae, flow posterior": lambda shape: vae(shape, flows=couplings()),
+    "vae, conditional flow posterior": vae_conditional,
     "vae, logistic mixture": lambda shape: vae(shape, likelihood=logistic_mixture),
     "biva of 2 layers": bivas(2),
     "biva of 3 layers": bivas(3),
@@ -72,6 +104,8 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "biva of feature maps": bivas(3, spatial=True),
     "biva, logistic mixture": bivas(2, likelihood=logistic_mixture),
     "biva with dropout": bivas(2, dropout_q=0.3, dropout_p=0.2),
+    "density": density,
+    "density, learned noise": lambda shape: density(shape, noise=learned_noise(shape)),
 }
 
 WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
@@ -79,12 +113,25 @@ WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
 SMALLER: dict[str, dict[str, Any]] = {
     "biva": {"filters": 4, "blocks": 1},
     "vae": {"channels": 4},
+    "nice": {"layers": 2, "hidden": (4,)},
+    "real_nvp": {"layers": 1, "scales": None, "hidden": (4,)},
+    "glow": {"steps": 1, "scales": None, "hidden": (4,)},
+    "flow_plus_plus": {
+        "layers": (1, 1, 1),
+        "components": 2,
+        "width": 4,
+        "blocks": 1,
+        "noise_layers": 2,
+        "noise_channels": 4,
+    },
+    "maf": {"layers": 2, "hidden": (4,)},
 }
 
 
 def experiment(name: str, shape: tuple[int, ...] | None = None) -> Any:
     """The system of an experiment, with few channels where its family is known here."""
-    return build(name, shape, **SMALLER.get(name.split("_")[0], {}))
+    families = [family for family in SMALLER if name.startswith(family)]
+    return build(name, shape, **(SMALLER[families[0]] if families else {}))
 
 
 EXPERIMENTS = names()

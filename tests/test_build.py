@@ -52,7 +52,11 @@ def test_colour_images_take_a_mixture():
         ("vae_digits", {"latnet": 3}, "unknown option 'latnet'; did you mean latent"),
         ("vae_digits", {"latent": 0}, "expected latent >= 1; got 0"),
         ("vae_digits", {"latent": "many"}, "expected latent to be an integer; got 'many'"),
-        ("vae_digits", {"likelihood": "gauss"}, "one of bernoulli, logistic_mixture; got 'gauss'"),
+        (
+            "vae_digits",
+            {"likelihood": "gauss"},
+            "one of bernoulli, logistic_mixture, categorical; got 'gauss'",
+        ),
         ("biva_digits", {"latents": (4,)}, "of one length"),
         (
             "biva_digits",

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.catalogue import IMAGE, couplings, images, pair
+from flows import AffineCoupling, Composed
+from tests.catalogue import IMAGE, couplings, images, pair, randomised
 from zoo import (
     VAE,
     AmortizedGuide,
@@ -18,7 +19,7 @@ from zoo import (
     log_likelihood,
     transformed,
 )
-from zoo.heads import distribution_of, encoded
+from zoo.heads import Behind, distribution_of, encoded, normal_with_flow
 from zoo.joint import Joint
 from zoo.nn.scales import wide_softplus_scale
 
@@ -27,7 +28,14 @@ def encoder(**options):
     return NormalHead(ConvEncoder(IMAGE, channels=4, strides=(2,)), 4, **options).double()
 
 
+def given_a_context(**options):
+    """Flows that the encoder of their base gives a context to."""
+    flow = randomised(Composed([AffineCoupling(4, hidden=(8,), context=3, flip=f) for f in (False, True)]))
+    return normal_with_flow(ConvEncoder(IMAGE, channels=4, strides=(2,)), 4, flow, **options).double()
+
+
 HEADS = {
+    "normal with conditional flows": given_a_context,
     "normal": encoder,
     "normal with flows": lambda: transformed(encoder(), [flow.double() for flow in couplings()]),
     "map": lambda: NormalHead(ConvEncoder(IMAGE, channels=4, strides=(2,)), (2, 3, 3)).double(),
@@ -135,3 +143,37 @@ def test_a_bernoulli_likelihood_takes_logits_as_they_are_or_projects():
     logits = BernoulliLikelihood(net)(z).base_dist.logits
     assert torch.equal(logits, net(z))
     assert BernoulliLikelihood(net, IMAGE)(z).event_shape == IMAGE
+
+
+def test_a_context_changes_what_the_flows_do():
+    """The density is that of the flow at each image's own context."""
+    head, x = given_a_context(), images()
+    features = head.net(x)
+    part, flow, context = head.head.part(features), head.head.flows[0], head.head.context(features)
+    q = head(x)
+    z = q.sample()
+    expected = change_of_variables(part, [flow.condition(context)], z)
+    torch.testing.assert_close(q.log_prob(z.clone()), expected, rtol=0, atol=1e-9)
+    assert not torch.allclose(q.log_prob(z), change_of_variables(part, [flow.condition(-context)], z))
+
+
+def test_one_flow_may_stand_without_a_list():
+    flow = couplings()[0].double()
+    one, listed = (transformed(StandardNormal(4).double(), f) for f in (flow, [flow]))
+    z = torch.randn(3, 4).double()
+    assert torch.equal(one().log_prob(z), listed().log_prob(z))
+
+
+def test_a_context_that_is_missing_or_in_vain_is_refused():
+    with pytest.raises(ValueError, match=r"needs a context of shape \(3,\)"):
+        transformed(StandardNormal(4), AffineCoupling(4, context=3))
+    with pytest.raises(ValueError, match="no flow takes the context"):
+        transformed(StandardNormal(4), AffineCoupling(4), context=nn.Linear(2, 3))
+
+
+def test_a_head_behind_a_network_sees_its_features():
+    net, head = nn.Linear(3, 5).double(), lambda h: h
+    b = torch.randn(2, 3).double()
+    both = Behind(net, head)
+    assert torch.equal(both(b), net(b))
+    assert torch.equal(distribution_of(both, encoded(both, b)), net(b))

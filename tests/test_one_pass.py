@@ -4,6 +4,7 @@ import pytest
 import torch
 from pyro.infer import Trace_ELBO
 
+from flows.nn.conditioner import MLP, ConvNet
 from tests.catalogue import PAIRS, images, images_for, pair
 from tests.contracts import Calls
 from zoo import ELBO, ImportanceWeighted, log_likelihood, log_weights
@@ -14,8 +15,11 @@ BIVAS = [name for name in PAIRS if name.startswith("biva")]
 bivas = pytest.mark.parametrize("name", BIVAS)
 
 
+NETWORKS = (GatedResNet, MLP, ConvNet)
+
+
 def blocks(module):
-    return {name: m for name, m in module.named_modules() if isinstance(m, GatedResNet)}
+    return {name: m for name, m in module.named_modules() if isinstance(m, NETWORKS)}
 
 
 @pytest.mark.parametrize("objective", [ELBO(), ELBO(num_particles=3), ImportanceWeighted(3)])
@@ -44,6 +48,26 @@ def test_importance_sampling_encodes_an_image_once():
         log_weights(model, guide, images(3), 12, chunk=4)
     assert set(encoder.count.values()) == {1}
     assert set(decoder.count.values()) == {3}
+
+
+def test_importance_sampling_runs_the_encoder_of_conditional_flows_once_an_image():
+    """And it gives the context to every sample: the networks of the flows see k times the rows."""
+    model, guide = pair("vae, conditional flow posterior")
+    head = guide.head
+    flow = head.head.flows[0].flows[0].net
+    with Calls({"encoder": head.net, "context": head.head.context, "flow": flow}) as calls:
+        log_weights(model, guide, images(3), 12, chunk=4)
+    assert calls.count == {"encoder": 1, "context": 1, "flow": 3}
+    assert calls.rows == {"encoder": 3, "context": 3, "flow": 12}
+
+
+def test_several_samples_of_learned_noise_cost_one_pass_over_the_images():
+    model, guide = pair("density, learned noise")
+    noise = guide.head.noise
+    with Calls({"features": noise.context, "noise": noise.flows[0].original.net}) as calls:
+        ImportanceWeighted(5)(model, guide)(images_for("density"))
+    assert calls.count == {"features": 1, "noise": 1}
+    assert calls.rows == {"features": 3, "noise": 15}
 
 
 def test_importance_sampling_runs_what_of_biva_depends_on_the_image_alone_once():

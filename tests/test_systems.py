@@ -20,6 +20,7 @@ from tests.catalogue import (
 )
 from tests.contracts import seeded
 from zoo import ELBO, build, sample
+from zoo.errors import UsageError
 from zoo.joint import Joint
 from zoo.sampling import reconstruct
 
@@ -63,9 +64,21 @@ def test_experiments_work_at_their_own_shape(name):
     assert_works(system.model, system.guide, images(2, system.image_shape, dtype=torch.float32))
 
 
+SQUEEZING = ("glow", "flow_plus_plus")  # what halves the image's sides
+
+
+def is_refused(name, shape):
+    return name.startswith(SQUEEZING) and (shape[1] % 2 or shape[2] % 2)
+
+
 @experiments
 @pytest.mark.parametrize("shape", [(1, 3, 3), (3, 8, 8), (1, 28, 28), (2, 9, 6)], ids=str)
 def test_experiments_take_any_image_shape(name, shape):
+    """But for odd sides where a flow squeezes squares of pixels."""
+    if is_refused(name, shape):
+        with pytest.raises(UsageError, match=rf"even height and width; got {shape[1]} x {shape[2]}"):
+            experiment(name, shape)
+        return
     system = experiment(name, shape)
     assert_works(system.model, system.guide, images(2, shape, dtype=torch.float32))
 

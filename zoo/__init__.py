@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.compilation import compile_loss
     from zoo.data import load_data
-    from zoo.guides import AmortizedGuide, Guide
-    from zoo.heads import NormalHead, Transformed, transformed
+    from zoo.guides import AmortizedGuide, Dequantization, Guide
+    from zoo.heads import Behind, NormalHead, Transformed, transformed
     from zoo.importance import LogLikelihood, log_likelihood, log_weights
     from zoo.likelihoods import BernoulliLikelihood, LogisticMixtureLikelihood
     from zoo.models.biva import BIVA, BIVAGuide
+    from zoo.models.flow_density import FlowDensity
+    from zoo.models.flow_plus_plus import FlowPlusPlus
+    from zoo.models.glow import Glow
+    from zoo.models.maf import MAF
+    from zoo.models.nice import NICE
+    from zoo.models.real_nvp import RealNVP
     from zoo.models.vae import VAE
     from zoo.nn.convolutional import ConvDecoder, ConvEncoder
     from zoo.objectives import ELBO, ImportanceWeighted
-    from zoo.priors import LearnedNormal, StandardNormal
+    from zoo.priors import LearnedNormal, StandardLogistic, StandardNormal
     from zoo.programs import Program, batch_plate, latent
     from zoo.sampling import reconstruct, sample
     from zoo.schedules import LinearWarmup
@@ -28,15 +34,21 @@ if TYPE_CHECKING:
 _HOMES = {
     "compilation": ["compile_loss"],
     "data": ["load_data"],
-    "guides": ["AmortizedGuide", "Guide"],
-    "heads": ["NormalHead", "Transformed", "transformed"],
+    "guides": ["AmortizedGuide", "Dequantization", "Guide"],
+    "heads": ["Behind", "NormalHead", "Transformed", "transformed"],
     "importance": ["LogLikelihood", "log_likelihood", "log_weights"],
     "likelihoods": ["BernoulliLikelihood", "LogisticMixtureLikelihood"],
     "models.biva": ["BIVA", "BIVAGuide"],
+    "models.flow_density": ["FlowDensity"],
+    "models.flow_plus_plus": ["FlowPlusPlus"],
+    "models.glow": ["Glow"],
+    "models.maf": ["MAF"],
+    "models.nice": ["NICE"],
+    "models.real_nvp": ["RealNVP"],
     "models.vae": ["VAE"],
     "nn.convolutional": ["ConvDecoder", "ConvEncoder"],
     "objectives": ["ELBO", "ImportanceWeighted"],
-    "priors": ["LearnedNormal", "StandardNormal"],
+    "priors": ["LearnedNormal", "StandardLogistic", "StandardNormal"],
     "programs": ["Program", "batch_plate", "latent"],
     "sampling": ["reconstruct", "sample"],
     "schedules": ["LinearWarmup"],

@@ -20,6 +20,7 @@ from zoo.pictures import require_picture_place, save_grid
 from zoo.sampling import sample
 from zoo.system import System, configured, load_run
 from zoo.training import parallel
+from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
 from zoo.training.trainer import Fit
 
@@ -73,7 +74,14 @@ def sample_run(options: argparse.Namespace) -> int:
     require_picture_place(options.out)
     system = load_run(RunFolder.open(options.run), device=_device(options.device))
     torch.manual_seed(options.seed)
-    x = sample(system.model, options.n, temperature=options.temperature, mean=True)
+    with Progress(100, unit="%") as bar:
+        x = sample(
+            system.model,
+            options.n,
+            temperature=options.temperature,
+            mean=True,
+            progress=lambda share: bar.update(int(100 * share)),
+        )
     print(f"wrote {save_grid(system.encoding.decode(x), options.out)}")
     return 0
 

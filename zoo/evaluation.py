@@ -29,6 +29,14 @@ def evaluate(model: Any, guide: Any, x: Tensor, k: int, *, seed: int = 0, **opti
 def table(result: LogLikelihood) -> str:
     """The figures with their errors, for people."""
     s = result.summary()
+    if result.exact:
+        return "\n".join(
+            [
+                f"test log p(x)      {result.mean:10.3f} +- {result.stderr:.3f} nats an image, exact: "
+                f"no latent variables, nothing to sample ({s['images']} images)",
+                f"bits/dim           {s['bits_per_dim']:10.4f} +- {s['bits_per_dim_stderr']:.4f}",
+            ]
+        )
     lines = [
         f"test ELBO          {s['elbo']:10.3f} +- {s['elbo_stderr']:.3f} nats an image",
         f"log p(x), K={result.samples:<6d} {result.mean:10.3f} +- {result.stderr:.3f} nats "

@@ -24,7 +24,7 @@ import pyro.poutine as poutine
 from torch import Tensor
 
 from zoo.handlers import Answer, Recorder
-from zoo.heads import distribution_of, encoded
+from zoo.heads import DequantizationHead, distribution_of, encoded
 from zoo.programs import Program, batch_plate
 
 G = TypeVar("G", bound="Guide")
@@ -120,6 +120,19 @@ class AmortizedGuide(Guide):
         with batch_plate():
             pyro.sample(self.site, self.head(x))
         return None
+
+
+class Dequantization(AmortizedGuide):
+    """q(y | x) for `zoo.models.flow_density`: y = (k + u) / levels for the level k of every sub-pixel.
+
+    Args:
+        levels: of the images.
+        noise: a head, x to a distribution over u in (0, 1)^D; uniform by default.
+    """
+
+    def __init__(self, levels: int, *, noise: Any = None) -> None:
+        head = DequantizationHead(levels) if noise is None else DequantizationHead(levels, noise=noise)
+        super().__init__(head, site="y")
 
 
 class OrdinaryGuide:

@@ -11,8 +11,24 @@ from typing import Any
 import pyro.distributions as dist
 from torch import Tensor, nn
 
-from zoo.nn.layers import project
+from flows.dequantization import VariationalDequantization, uniform_noise
+from flows.transformed import Transformed, distribution_of, encoded, transformed
+from zoo.nn.layers import Shape, project
 from zoo.nn.scales import softplus_scale
+from zoo.programs import independent_copies
+
+__all__ = [
+    "Behind",
+    "DequantizationHead",
+    "Features",
+    "NormalHead",
+    "Transformed",
+    "Unconditional",
+    "distribution_of",
+    "encoded",
+    "normal_with_flow",
+    "transformed",
+]
 
 
 class NormalHead(nn.Module):
@@ -55,49 +71,100 @@ class NormalHead(nn.Module):
         return self.distribution(self.encode(b))
 
 
-class Transformed(nn.Module):
-    """A head, prior or posterior pushed through flows: a = f_n(... f_1(a_0)), a_0 ~ part(b).
+class Features(nn.Identity):
+    """What has been through a network already, in the place of a head's network; see `Behind`.
 
     Args:
-        part: a head or a prior.
-        flows: `flows` transforms, modules, the first of them applied first.
+        out_shape: (C, H, W) or (D,).
     """
 
-    def __init__(self, part: Any, flows: Sequence[Any]) -> None:
+    def __init__(self, out_shape: Shape) -> None:
         super().__init__()
-        self.part = part
-        self.flows = nn.ModuleList(flows)
+        self.out_shape = tuple(out_shape)
+
+
+class Behind(nn.Module):
+    """A head of net(b), the network run once an image for all that the head makes of it.
+
+    A posterior and the context of its flows can share an encoder:
+
+        head = NormalHead(Features(net.out_shape), D)
+        Behind(net, transformed(head, flows, context=project(net.out_shape, (K,))))
+
+    Args:
+        net: b to features.
+        head: called with these.
+    """
+
+    def __init__(self, net: Any, head: Any) -> None:
+        super().__init__()
+        self.net, self.head = net, head
 
     def encode(self, b: Tensor) -> Any:
-        """What the part makes of b alone."""
-        return encoded(self.part, b)
+        """What the head makes of net(b)."""
+        return encoded(self.head, self.net(b))
 
     def distribution(self, features: Any) -> Any:
-        """The transformed distribution with these features of b."""
-        return self._push(distribution_of(self.part, features))
+        """The head's distribution with these features."""
+        return distribution_of(self.head, features)
 
-    def forward(self, *b: Tensor) -> Any:
-        """p(a | b), or p(a) of a prior."""
-        return self._push(self.part(*b))
-
-    def _push(self, base: Any) -> Any:
-        return dist.TransformedDistribution(base, list(self.flows))
+    def forward(self, b: Tensor) -> Any:
+        """p(a | b)."""
+        return self.head(self.net(b))
 
 
-def transformed(part: Any, flows: Sequence[Any]) -> Transformed:
-    """Wrap a prior or a posterior in flows; see `Transformed`."""
-    return Transformed(part, flows)
+class Unconditional(nn.Module):
+    """A prior in the place of a head: the same distribution whatever b is.
+
+    Args:
+        prior: called with nothing, returns a distribution of batch shape ().
+    """
+
+    def __init__(self, prior: Any) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(self, b: Tensor) -> Any:
+        """p(a), batch shape (B,)."""
+        return independent_copies(self.prior(), len(b))
 
 
-def encoded(head: Any, b: Tensor) -> Any:
-    """What `head` can compute from b before it is sampled; b itself where it does not say."""
-    return head.encode(b) if _is_split(head) else b
+def normal_with_flow(net: Any, latent: int, flow: Any) -> Behind:
+    """q(z | x) of inverse autoregressive flow (arXiv:1606.04934, Algorithm 1): z = f(z_0; h(x)).
+
+    One pass of the encoder gives loc and scale of z_0 and the context h.
+
+    Args:
+        net: encoder with an attribute ``out_shape``.
+        latent: D.
+        flow: on vectors of D, with a context.
+    """
+    features = NormalHead(Features(net.out_shape), latent)
+    return Behind(net, transformed(features, flow, context=project(net.out_shape, flow.context_shape)))
 
 
-def distribution_of(head: Any, features: Any) -> Any:
-    """The distribution of `head` from what `encoded` returned."""
-    return head.distribution(features) if _is_split(head) else head(features)
+class DequantizationHead(nn.Module):
+    """q(y | x) of the continuous y behind an image x: noise in the bin of x (`flows.dequantization`).
 
+    Args:
+        levels: of the images.
+        noise: called with x (B, C, H, W), returns a distribution over (0, 1)^D of event shape (C, H, W);
+            uniform noise by default.
+    """
 
-def _is_split(head: Any) -> bool:
-    return hasattr(head, "encode") and hasattr(head, "distribution")
+    def __init__(self, levels: int, *, noise: Any = uniform_noise) -> None:
+        super().__init__()
+        self.levels, self.noise = levels, noise
+
+    def encode(self, x: Tensor) -> Any:
+        """The images, and what the noise depends on."""
+        return x, encoded(self.noise, x)
+
+    def distribution(self, features: Any) -> VariationalDequantization:
+        """q(y | x), batch shape (B,)."""
+        x, of_noise = features
+        return VariationalDequantization(x, self.levels, distribution_of(self.noise, of_noise))
+
+    def forward(self, x: Tensor) -> VariationalDequantization:
+        """q(y | x), batch shape (B,)."""
+        return self.distribution(self.encode(x))

@@ -89,6 +89,7 @@ class LogLikelihood:
             a lower bound that more samples would raise (PSIS, arXiv:1507.02646). NaN for K < 25.
         samples: K.
         dimensions: of one image.
+        exact: whether the model has no latent variable, so that L_1 is log p(x).
     """
 
     log_likelihood: Tensor
@@ -98,6 +99,7 @@ class LogLikelihood:
     pareto_k: Tensor
     samples: int
     dimensions: int
+    exact: bool = False
 
     @property
     def mean(self) -> float:
@@ -156,6 +158,8 @@ def log_likelihood(
 ) -> LogLikelihood:
     """Estimate log p(x) of every image by importance sampling; memory does not depend on k.
 
+    A model without latent variables needs one pass: its log p(x) is exact.
+
     Args:
         model: see `log_weights`, as for guide, k, chunk and seed.
         guide: see there.
@@ -172,6 +176,8 @@ def log_likelihood(
     """
     _at_least_one(k=k, chunk=chunk, batch_size=batch_size, images=len(x))
     seed = _fresh_seed() if seed is None else seed
+    exact = not _has_latents(model, guide, x[:1])
+    k = 1 if exact else k
     batches = []
     for j, images in enumerate(x.split(batch_size)):
         statistics = WeightStatistics(k)
@@ -182,7 +188,7 @@ def log_likelihood(
         if progress is not None:
             progress(len(images))
     fields = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-    return LogLikelihood(**fields, samples=k, dimensions=x[0].numel())
+    return LogLikelihood(**fields, samples=k, dimensions=x[0].numel(), exact=exact)
 
 
 def stderr(values: Tensor) -> float:
@@ -205,6 +211,13 @@ def evaluating(*programs: Any) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@torch.no_grad()
+def _has_latents(model: Any, guide: Any, x: Tensor) -> bool:
+    with evaluating(model, guide):
+        sites = Joint(model, guide, x).sample(1, SampleStreams(0, 0, 1, x.device))
+    return any(not site.observed for site in sites.values())
 
 
 def _log_weight(sites: dict[str, Any], k: int) -> Tensor:

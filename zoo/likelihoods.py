@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import pyro.distributions as dist
-import torch
-from einops import rearrange
 from torch import nn
 
-from distributions import DiscretizedLogisticMixture
+from distributions import Autoregressive
+from zoo.families import Bernoullis, LogisticMixtures
 from zoo.nn.layers import Shape, project
 
 
@@ -26,18 +24,36 @@ class BernoulliLikelihood(nn.Module):
 
     def forward(self, h: Any) -> Any:
         """p(x | h), batch shape (B,)."""
-        return dist.Bernoulli(logits=self.project(self.net(h))).to_event(3)
+        logits = self.project(self.net(h))
+        return Bernoullis(logits.shape[1])(logits)
 
 
-class LogisticMixtureLikelihood(nn.Module):
-    """p(x | h): a mixture of discretized logistics, x on the grid 2k/(levels-1) - 1.
-
-    PixelCNN++'s likelihood (Salimans et al. 2017, arXiv:1701.05517): each pixel has K mixture logits and, for
-    each component, C means, C log scales and C(C-1)/2 coefficients by which the means follow the channels
-    before.
+class PixelLikelihood(nn.Module):
+    """p(x | h) of any family (`zoo.families`), pixels independent given h.
 
     Args:
         net: features h to features of shape ``net.out_shape``, of the image's resolution.
+        image_shape: (C, H, W).
+        family: of the pixels.
+    """
+
+    def __init__(self, net: Any, image_shape: Shape, family: Any) -> None:
+        super().__init__()
+        self.net, self.family = net, family
+        self.project = project(net.out_shape, (family.size, *image_shape[1:]))
+
+    def forward(self, h: Any) -> Any:
+        """p(x | h), batch shape (B,)."""
+        return self.family(self.project(self.net(h)))
+
+
+class LogisticMixtureLikelihood(PixelLikelihood):
+    """p(x | h): a mixture of discretized logistics, x on the grid 2k/(levels-1) - 1.
+
+    PixelCNN++'s likelihood (Salimans et al. 2017, arXiv:1701.05517); see `zoo.families.LogisticMixtures`.
+
+    Args:
+        net: see `PixelLikelihood`.
         image_shape: (C, H, W).
         components: K.
         levels: grey levels of a sub-pixel.
@@ -53,21 +69,34 @@ class LogisticMixtureLikelihood(nn.Module):
         levels: int = 256,
         min_log_scale: float = -7.0,
     ) -> None:
-        super().__init__()
-        channels, height, width = image_shape
-        self.net, self.levels, self.min_log_scale = net, levels, min_log_scale
-        self.sizes = [1, channels, channels, channels * (channels - 1) // 2]
-        self.project = project(net.out_shape, (components * sum(self.sizes), height, width))
+        family = LogisticMixtures(image_shape[0], components, levels, min_log_scale)
+        super().__init__(net, image_shape, family)
 
-    def forward(self, h: Any) -> DiscretizedLogisticMixture:
-        """p(x | h), batch shape (B,)."""
-        parameters = rearrange(self.project(self.net(h)), "b (k p) h w -> b k p h w", p=sum(self.sizes))
-        logits, loc, log_scale, coefficients = parameters.split(self.sizes, dim=2)
-        return DiscretizedLogisticMixture(
-            logits.squeeze(2),
-            loc,
-            log_scale,
-            torch.tanh(coefficients),
-            levels=self.levels,
-            min_log_scale=self.min_log_scale,
-        )
+
+class AutoregressiveLikelihood(nn.Module):
+    """p(x | h) = prod_i p(x_i | x_<i, net(h)): PixelVAE's decoder (Gulrajani et al. 2016, arXiv:1611.05013).
+
+    Without `net` and called with nothing, it is a prior over maps or a density of images.
+
+    Args:
+        network: a causal network (`zoo.nn.causal`), made for a context of the shape that `net` returns.
+        family: of the pixels (`zoo.families`), of as many features as the network returns.
+        net: h to the context; h itself is the context by default.
+
+    Raises:
+        ValueError: if the network's features are not as many as the family takes.
+    """
+
+    def __init__(self, network: Any, family: Any, *, net: nn.Module | None = None) -> None:
+        super().__init__()
+        if network.out_shape[0] != family.size:
+            raise ValueError(
+                f"{type(family).__name__} takes {family.size} features a pixel; the network returns "
+                f"{network.out_shape[0]}: make it with features={family.size}"
+            )
+        self.network, self.family, self.net = network, family, net
+
+    def forward(self, *h: Any) -> Autoregressive:
+        """p(x | h), batch shape (B,); p(x), batch shape (), without h."""
+        context = self.net(*h) if self.net is not None else next(iter(h), None)
+        return Autoregressive(self.network, self.family, context=context)

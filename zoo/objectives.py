@@ -42,7 +42,7 @@ class Terms:
         """Detached means for a log: ``elbo``, ``log_likelihood``, ``kl``, and ``kl/SITE`` of every latent."""
         kl = {name: term.detach().mean() for name, term in self.kl.items()}
         log_likelihood = sum(term.detach().mean() for term in self.log_likelihood.values())
-        total = sum(kl.values())
+        total = sum(kl.values(), torch.zeros(()))
         means: dict[str, Any] = {
             "elbo": log_likelihood - total,
             "log_likelihood": log_likelihood,

@@ -29,6 +29,27 @@ class StandardNormal(nn.Module):
         return dist.Normal(self.loc, self.scale).to_event(self.loc.dim())
 
 
+class StandardLogistic(nn.Module):
+    """p(z) = prod_i Logistic(z_i; 0, 1), the law of the logit of a uniform variable (NICE, arXiv:1410.8516).
+
+    Args:
+        latent: D for a vector, or the shape of a feature map (D, H, W).
+    """
+
+    loc: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, latent: int | Sequence[int]) -> None:
+        super().__init__()
+        shape = _event_shape(latent)
+        self.register_buffer("loc", torch.zeros(shape), persistent=False)
+        self.register_buffer("scale", torch.ones(shape), persistent=False)
+
+    def forward(self) -> Any:
+        """p(z), event shape `latent`."""
+        return dist.Logistic(self.loc, self.scale).to_event(self.loc.dim())
+
+
 class LearnedNormal(nn.Module):
     """p(z) = N(loc, diag(exp(log_scale)^2)) with learned loc and log_scale, at first N(0, I).
 

@@ -33,7 +33,7 @@ def images_of(experiment: Experiment, *, data_root: str | Path | None, download:
 
     Raises:
         DataError: if they are missing or unreadable.
-        UsageError: if they are not what the likelihood is for.
+        UsageError: if they are not what the model is for.
     """
     options = experiment.data
     data = load_data(options.data, data_root=data_root, download=download, validation=options.validation)
@@ -41,7 +41,7 @@ def images_of(experiment: Experiment, *, data_root: str | Path | None, download:
         data = data.binarized(options.binarize_seed)
     if options.binarize == "threshold":
         data = data.thresholded()
-    _require_fitting_likelihood(experiment, data)
+    _require_fitting_images(experiment, data)
     return data
 
 
@@ -226,15 +226,18 @@ def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -
         )
 
 
-def _require_fitting_likelihood(experiment: Experiment, data: ImageData) -> None:
-    options = experiment.options()
-    binary, likelihood = experiment.data.binarize != "none", options.get("likelihood")
-    if binary and likelihood == "logistic_mixture":
-        raise UsageError("a logistic mixture is for grey levels: add --set binarize=none")
-    if not binary and likelihood == "bernoulli":
-        raise UsageError("a Bernoulli likelihood is for binary images: add --set likelihood=logistic_mixture")
-    if likelihood == "logistic_mixture" and options["levels"] != data.levels:
+def _require_fitting_images(experiment: Experiment, data: ImageData) -> None:
+    binary, takes = experiment.data.binarize != "none", experiment.system.takes
+    if takes == "binary":
+        if not binary:
+            raise UsageError(
+                "a Bernoulli likelihood is for binary images: add --set likelihood=logistic_mixture"
+            )
+        return
+    model = {"grid": "logistic mixture", "unit": "flow density"}[takes]
+    if binary:
+        raise UsageError(f"a {model} is for grey levels: add --set binarize=none")
+    if (levels := experiment.options()["levels"]) != data.levels:
         raise UsageError(
-            f"the images have {data.levels} levels, the likelihood {options['levels']}: "
-            f"add --set levels={data.levels}"
+            f"the images have {data.levels} levels, the {model} {levels}: add --set levels={data.levels}"
         )

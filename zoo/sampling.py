@@ -1,6 +1,7 @@
 """Images from a model: samples, at any temperature, and reconstructions."""
 
 import math
+from collections.abc import Callable
 from functools import singledispatch
 from typing import Any
 
@@ -17,7 +18,14 @@ from zoo.joint import Joint
 
 
 @torch.no_grad()
-def sample(model: Any, n: int, *, temperature: float = 1.0, mean: bool = False) -> Tensor:
+def sample(
+    model: Any,
+    n: int,
+    *,
+    temperature: float = 1.0,
+    mean: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> Tensor:
     """N images from the model, (n, C, H, W), as its likelihood has them.
 
     Args:
@@ -26,6 +34,7 @@ def sample(model: Any, n: int, *, temperature: float = 1.0, mean: bool = False) 
         temperature: factor of the standard deviations of the latents and of a mixture likelihood's scales;
             below 1 the samples are more typical and less varied.
         mean: E[x | z] in place of x ~ p(x | z), where the likelihood has a mean: for pictures.
+        progress: told the share that is done, up to 1, by models that draw site by site.
 
     Raises:
         UsageError: if n < 1 or the temperature is not positive and finite.
@@ -34,17 +43,49 @@ def sample(model: Any, n: int, *, temperature: float = 1.0, mean: bool = False) 
         raise UsageError(f"expected at least one sample; got {n}")
     if not 0 < temperature < math.inf:
         raise UsageError(f"expected a finite temperature > 0; got {temperature}")
-    with evaluating(model), Tempered(temperature), poutine.trace() as trace:
+    with evaluating(model), Tempered(temperature), Watched(progress), poutine.trace() as trace:
         x = model(n=n)
     return picture(trace.trace.nodes["x"]["fn"], x) if mean else x
 
 
 @torch.no_grad()
 def reconstruct(model: Any, guide: Any, x: Tensor) -> Tensor:
-    """E[x | z] with z ~ q(z | x), for images x (B, C, H, W); a draw where the likelihood has no mean."""
+    """E[x | z] with z ~ q(z | x), for images x (B, C, H, W); a draw where the likelihood has no mean.
+
+    A model without latent variables, PixelCNN and its kin, completes the upper half of each image instead.
+    """
     with evaluating(model, guide):
-        likelihood = Joint(model, guide, x).sample()["x"].prior
+        sites = Joint(model, guide, x).sample()
+        likelihood = sites["x"].prior
+        if all(site.observed for site in sites.values()) and hasattr(likelihood, "complete"):
+            return likelihood.complete(x, upper_half(x))
         return picture(likelihood)
+
+
+@torch.no_grad()
+def complete(model: Any, x: Tensor, known: Tensor) -> Tensor:
+    """Images of an autoregressive model given some of their pixels; see `distributions.Autoregressive`.
+
+    Args:
+        model: without latent variables.
+        x: (B, C, H, W).
+        known: boolean, broadcasts with x: the pixels that are kept.
+
+    Raises:
+        UsageError: if the model is not autoregressive.
+    """
+    with evaluating(model), poutine.trace() as trace:
+        model(x)
+    likelihood = trace.trace.nodes["x"]["fn"]
+    if len(trace.trace.nodes) > 1 or not hasattr(likelihood, "complete"):
+        raise UsageError("only autoregressive models without latent variables complete images")
+    return likelihood.complete(x, known)
+
+
+def upper_half(x: Tensor) -> Tensor:
+    """Which pixels are in the upper half of their image, (H, 1)."""
+    height = x.shape[-2]
+    return (torch.arange(height, device=x.device) < height // 2)[:, None]
 
 
 def picture(likelihood: Any, x: Tensor | None = None) -> Tensor:
@@ -67,6 +108,18 @@ class Tempered(Messenger):
             msg["fn"] = tempered(msg["fn"], self.temperature)
 
 
+class Watched(Messenger):
+    """Has autoregressive distributions tell how far their samples are."""
+
+    def __init__(self, progress: Callable[[float], None] | None) -> None:
+        super().__init__()
+        self.progress = progress
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if self.progress and not msg["is_observed"] and hasattr(msg["fn"], "with_progress"):
+            msg["fn"] = msg["fn"].with_progress(self.progress)
+
+
 @singledispatch
 def tempered(distribution: Any, temperature: float) -> Any:
     """The distribution at a temperature; distributions without a scale (Bernoulli) stay as they are."""
@@ -84,6 +137,11 @@ def _(distribution: torch.distributions.Independent, temperature: float) -> Any:
 @tempered.register
 def _(distribution: torch.distributions.Normal, temperature: float) -> Any:
     return dist.Normal(distribution.loc, distribution.scale * temperature)
+
+
+@tempered.register
+def _(distribution: dist.Logistic, temperature: float) -> Any:
+    return dist.Logistic(distribution.loc, distribution.scale * temperature)
 
 
 @tempered.register

@@ -32,10 +32,10 @@ class System(nn.Module):
 
     @property
     def encoding(self) -> Any:
-        """How uint8 images become what the likelihood takes (`zoo.data`)."""
-        from zoo.data import Binary, Grid
+        """How uint8 images become what the model takes (`zoo.data`)."""
+        from zoo.data import Binary, Grid, Unit
 
-        return Grid() if self.experiment.data.binarize == "none" else Binary()
+        return {"binary": Binary, "grid": Grid, "unit": Unit}[self.experiment.system.takes]()
 
     def parameter_count(self) -> int:
         """Numbers that are trained; shared ones count once."""

@@ -107,6 +107,21 @@ MISTAKES = {
         USAGE,
         "levels=17",
     ),
+    "bits for a density": (
+        "train nice_digits --out {place}/new --set binarize=dynamic",
+        USAGE,
+        "a flow density is for grey levels: add --set binarize=none",
+    ),
+    "a density of other levels": (
+        "train nice_digits --out {place}/new --set levels=256",
+        USAGE,
+        "the images have 17 levels, the flow density 256: add --set levels=17",
+    ),
+    "a density of odd sides": (
+        "train glow_digits --out {place}/new --set levels=256 --set data={place}/odd.npy",
+        USAGE,
+        "even height and width; got 7 x 8",
+    ),
     # data
     "unknown data": (TRAIN + "--set data=mnits", DATA, "did you mean mnist"),
     "no data": (TRAIN + "--set data=", DATA, "expected the name of a data set"),
@@ -195,6 +210,7 @@ def _data(place):
         "four": np.repeat(grey[..., None], 4, -1),
         "none": grey[:0],
         "one": grey[:1],
+        "odd": grey[:, :7],
         "negative": grey.astype(int) - 5,
     }
     for name, array in arrays.items():

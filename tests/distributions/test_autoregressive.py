@@ -220,3 +220,12 @@ def test_a_copy_is_equal():
     p = binary()
     x = p.sample()
     assert torch.equal(copy.deepcopy(p).log_prob(x), p.log_prob(x))
+
+
+@pytest.mark.parametrize("sampler", [ancestral, fixed_point])
+def test_progress_is_told(sampler):
+    p, shares = binary(), []
+    p.sampler = sampler
+    p.with_progress(shares.append).sample((4,))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1

@@ -40,21 +40,25 @@ class VAE(Program):
 def vae(
     image_shape: Shape,
     *,
-    latent: int,
+    latent: int | Shape,
     channels: int,
     strides: Sequence[int],
     likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+    prior: nn.Module | None = None,
+    posterior: Callable[..., nn.Module] = NormalHead,
 ) -> tuple[VAE, AmortizedGuide]:
     """A convolutional VAE: model and guide.
 
     Args:
         image_shape: (C, H, W).
-        latent: D, the size of z.
+        latent: D, the size of z, or (D, H', W'), a map of the resolution of the encoder's features.
         channels: of every block of both networks.
         strides: of the blocks, from the image up.
         likelihood: made of the decoder and the image's shape.
+        prior: called with nothing, returns p(z); N(0, I) by default.
+        posterior: made of the encoder and `latent`, called with x, returns q(z | x).
     """
     decoder = ConvDecoder(latent, image_shape, channels=channels, strides=strides)
     encoder = ConvEncoder(image_shape, channels=channels, strides=strides)
-    model = VAE(StandardNormal(latent), likelihood(decoder, image_shape))
-    return model, AmortizedGuide(NormalHead(encoder, latent))
+    model = VAE(prior or StandardNormal(latent), likelihood(decoder, image_shape))
+    return model, AmortizedGuide(posterior(encoder, latent))

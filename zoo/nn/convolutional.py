@@ -41,10 +41,10 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Vectors (B, D) to features (B, channels, H, W), the mirror of `ConvEncoder`.
+    """Vectors (B, D) to features (B, channels, H, W), the mirror of `ConvEncoder`; or maps of its resolution.
 
     Args:
-        latent: D.
+        latent: D, or (D, H', W') of the resolution of the encoder's features.
         image_shape: (C, H, W).
         channels: of every block.
         strides: of the blocks, from the image up, as the encoder has them.
@@ -53,7 +53,7 @@ class ConvDecoder(nn.Module):
 
     def __init__(
         self,
-        latent: int,
+        latent: int | Shape,
         image_shape: Shape,
         *,
         channels: int = 32,
@@ -63,7 +63,7 @@ class ConvDecoder(nn.Module):
         super().__init__()
         shapes = feature_shapes(image_shape, channels, strides)[::-1]
         shapes[-1] = (channels, *shapes[-1][1:])
-        self.dense = project((latent,), shapes[0])
+        self.dense = project((latent,) if isinstance(latent, int) else latent, shapes[0])
         self.blocks = nn.Sequential(
             *(GatedResNet(a, b, kernel=kernel) for a, b in itertools.pairwise(shapes))
         )

@@ -48,6 +48,11 @@ class BIVAOptions:
         for name in ("dropout_q", "dropout_p"):
             require(0 <= getattr(self, name) < 1, f"0 <= {name} < 1", getattr(self, name))
 
+    @property
+    def takes(self) -> str:
+        """The encoding of the images: the likelihood's."""
+        return self.likelihood_options.takes
+
     def build(self, image_shape: tuple[int, int, int]) -> tuple[Any, Any]:
         """Model and guide."""
         from zoo.models.biva import Stage, biva

@@ -9,15 +9,15 @@ from zoo.options.typed import require
 
 @dataclass(frozen=True)
 class LikelihoodOptions:
-    """Bernoulli for binary images, a mixture of discretized logistics for grey levels and colours.
+    """Bernoulli for binary images; for grey levels and colours discretized logistics or a softmax.
 
     Attributes:
-        likelihood: which.
-        components: of the mixture.
-        levels: grey levels of the mixture's sub-pixels; the data must have as many.
+        likelihood: which family the pixels are of.
+        components: of a logistic mixture.
+        levels: grey levels of the sub-pixels where they are not binary; the data must have as many.
     """
 
-    likelihood: Literal["bernoulli", "logistic_mixture"] = "bernoulli"
+    likelihood: Literal["bernoulli", "logistic_mixture", "categorical"] = "bernoulli"
     components: int = 5
     levels: int = 256
 
@@ -30,12 +30,23 @@ class LikelihoodOptions:
         require(self.components >= 1, "components >= 1", self.components)
         require(self.levels >= 2, "levels >= 2", self.levels)
 
-    def build(self) -> Callable[..., Any]:
-        """The likelihood, still to be given its network and the image's shape."""
-        from functools import partial
+    @property
+    def takes(self) -> str:
+        """The encoding of the images (`zoo.data.encodings`)."""
+        return "binary" if self.likelihood == "bernoulli" else "grid"
 
-        from zoo.likelihoods import BernoulliLikelihood, LogisticMixtureLikelihood
+    def family(self, channels: int) -> Any:
+        """The family of the pixels (`zoo.families`)."""
+        from zoo.families import Bernoullis, Categoricals, LogisticMixtures
 
         if self.likelihood == "bernoulli":
-            return BernoulliLikelihood
-        return partial(LogisticMixtureLikelihood, components=self.components, levels=self.levels)
+            return Bernoullis(channels)
+        if self.likelihood == "categorical":
+            return Categoricals(channels, self.levels)
+        return LogisticMixtures(channels, self.components, self.levels)
+
+    def build(self) -> Callable[..., Any]:
+        """The likelihood, still to be given its network and the image's shape."""
+        from zoo.likelihoods import PixelLikelihood
+
+        return lambda net, image_shape: PixelLikelihood(net, image_shape, self.family(image_shape[0]))

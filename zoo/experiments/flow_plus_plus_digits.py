@@ -1,0 +1,22 @@
+"""Flow++ on the embedded digits, 17 grey levels.
+
+    zoo train flow_plus_plus_digits
+
+With variational dequantisation; not trained to the end.
+
+Seed 0, one thread of a busy CPU, 259 s: test ELBO -84.25 +- 0.58 nats, 1.852 +- 0.013 bits/dim (K = 20, 297
+images); 17 levels at random cost 4.09.
+"""
+
+from zoo.experiments.experiment import Experiment
+from zoo.options.data import DataOptions
+from zoo.options.flows import FlowPlusPlusOptions
+from zoo.options.training import TrainingOptions
+
+EXPERIMENT = Experiment(
+    summary="Flow++, 8x8 digits of 17 grey levels",
+    system=FlowPlusPlusOptions(levels=17, components=4, width=24, blocks=1, noise_channels=24),
+    data=DataOptions(data="digits", binarize="none"),
+    image_shape=(1, 8, 8),
+    training=TrainingOptions(epochs=25, batch_size=50, learning_rate=2e-3, ema=0.995),
+)

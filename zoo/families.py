@@ -1,0 +1,123 @@
+"""Families: features of every pixel to the distribution of an image (C, H, W), pixels independent given them.
+
+``size`` is the number of features a pixel that a family takes. Called with features (B, size, H, W) of any
+resolution, one pixel included, it returns a distribution of batch shape (B,).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from distributions import DiscretizedLogisticMixture, GridCategorical
+from zoo.nn.scales import softplus_scale
+
+
+@dataclass(frozen=True)
+class Bernoullis:
+    """Binary sub-pixels, {0, 1}.
+
+    Attributes:
+        channels: C.
+    """
+
+    channels: int
+
+    @property
+    def size(self) -> int:
+        """A logit a sub-pixel."""
+        return self.channels
+
+    def __call__(self, features: Tensor) -> Any:
+        """prod_i Bernoulli(x_i; sigmoid(features_i))."""
+        return dist.Bernoulli(logits=features).to_event(3)
+
+
+@dataclass(frozen=True)
+class Categoricals:
+    """Sub-pixels on the grid 2k/(K-1) - 1 with free masses (PixelCNN's softmax, arXiv:1601.06759).
+
+    Attributes:
+        channels: C.
+        levels: K.
+    """
+
+    channels: int
+    levels: int = 256
+
+    @property
+    def size(self) -> int:
+        """K logits a sub-pixel, those of the first channel first."""
+        return self.channels * self.levels
+
+    def __call__(self, features: Tensor) -> Any:
+        """prod_i softmax(features_i)."""
+        logits = rearrange(features, "b (c k) h w -> b c h w k", k=self.levels)
+        return GridCategorical(logits).to_event(3)
+
+
+@dataclass(frozen=True)
+class LogisticMixtures:
+    """Pixels on the grid 2k/(levels-1) - 1: PixelCNN++'s mixtures (arXiv:1701.05517).
+
+    Each pixel has K logits and, for each component, C means, C log scales and C(C-1)/2 coefficients by which
+    the means follow the channels before.
+
+    Attributes:
+        channels: C.
+        components: K.
+        levels: grey levels of a sub-pixel.
+        min_log_scale: floor of the log scales; PixelCNN++ has -7.
+    """
+
+    channels: int
+    components: int = 10
+    levels: int = 256
+    min_log_scale: float = -7.0
+
+    @property
+    def size(self) -> int:
+        """K (1 + 2C + C(C-1)/2) features a pixel: 10 K for RGB."""
+        return self.components * sum(self._parts)
+
+    @property
+    def _parts(self) -> list[int]:
+        c = self.channels
+        return [1, c, c, c * (c - 1) // 2]
+
+    def __call__(self, features: Tensor) -> DiscretizedLogisticMixture:
+        """The mixture at every pixel."""
+        parameters = rearrange(features, "b (k p) h w -> b k p h w", k=self.components)
+        logits, loc, log_scale, coefficients = parameters.split(self._parts, dim=2)
+        return DiscretizedLogisticMixture(
+            logits.squeeze(2),
+            loc,
+            log_scale,
+            torch.tanh(coefficients),
+            levels=self.levels,
+            min_log_scale=self.min_log_scale,
+        )
+
+
+@dataclass(frozen=True)
+class Normals:
+    """Real values, as latent maps have them.
+
+    Attributes:
+        channels: C.
+    """
+
+    channels: int
+
+    @property
+    def size(self) -> int:
+        """A mean and a raw scale for each value."""
+        return 2 * self.channels
+
+    def __call__(self, features: Tensor) -> Any:
+        """prod_i N(loc_i, softplus(raw_i)^2)."""
+        loc, raw = features.chunk(2, dim=1)
+        return dist.Normal(loc, softplus_scale(raw)).to_event(3)

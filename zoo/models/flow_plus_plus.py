@@ -1,0 +1,76 @@
+"""Flow++ (Ho, Chen, Srinivas, Duan & Abbeel 2019), arXiv:1902.00275.
+
+p(x, y) = P(x | y) p(y),            log p(y) = log N(f(y); 0, I) + log |det df/dy|
+q(y | x) = L^D q(u | x),            y = (k + u) / L for the levels k of x,  u = sigmoid(g(e; x)),  e logistic
+
+The couplings of f and g are mixtures of logistics. With g the identity the noise u is uniform: variational
+dequantisation starts there.
+"""
+
+from typing import Any
+
+from flows import LogisticMixtureCoupling, Logit, builders, checkerboard, transformed
+from zoo.guides import Dequantization
+from zoo.heads import Transformed, Unconditional
+from zoo.models.flow_density import FlowDensity, pixel_density
+from zoo.nn.convolutional import ConvEncoder
+from zoo.nn.layers import Shape
+from zoo.priors import StandardLogistic
+
+
+class FlowPlusPlus(FlowDensity):
+    """Mixture-of-logistics couplings over several scales.
+
+    Args:
+        image_shape: (C, H, W).
+        levels: of the images.
+        alpha: of the logit, `flows.Logit`.
+        options: see `flows.builders.flow_plus_plus`.
+
+    Raises:
+        ValueError: if there is no such flow of images of that shape.
+    """
+
+    def __init__(self, image_shape: Shape, *, levels: int = 256, alpha: float = 0.05, **options: Any) -> None:
+        flow = builders.flow_plus_plus(image_shape, **options)
+        super().__init__(pixel_density(flow, alpha=alpha), levels=levels)
+
+
+def coupled_noise(
+    image_shape: Shape, *, layers: int = 4, channels: int = 32, components: int = 4
+) -> Transformed:
+    """q(u | x) of variational dequantisation (section 3.1): couplings of checkerboards, given features of x.
+
+    Args:
+        image_shape: (C, H, W).
+        layers: couplings; the paper has 4.
+        channels: of the networks and of the features of x.
+        components: of each mixture.
+    """
+    features = ConvEncoder(image_shape, channels=channels, strides=(1, 1))
+    couplings = [
+        LogisticMixtureCoupling(
+            image_shape,
+            components=components,
+            partition=checkerboard(image_shape, flip=bool(i % 2)),
+            hidden=(channels, channels),
+            context=features.out_shape,
+        ).inv  # in this direction a sample is one call of the mixture
+        for i in range(layers)
+    ]
+    unit = Logit(image_shape, alpha=0.0)
+    return transformed(Unconditional(StandardLogistic(image_shape)), [*couplings, unit], context=features)
+
+
+def flow_plus_plus(
+    image_shape: Shape, *, levels: int = 256, noise: Any = None, **options: Any
+) -> tuple[FlowPlusPlus, Dequantization]:
+    """Model and guide.
+
+    Args:
+        image_shape: (C, H, W).
+        levels: of the images.
+        noise: a head, x to a distribution over u, such as `coupled_noise`; uniform by default.
+        options: see `FlowPlusPlus`.
+    """
+    return FlowPlusPlus(image_shape, levels=levels, **options), Dequantization(levels, noise=noise)

@@ -1,0 +1,39 @@
+"""Masked autoregressive flow (Papamakarios, Pavlakou & Murray 2017), arXiv:1705.07057.
+
+p(x, y) = P(x | y) p(y),   log p(y) = log N(f(y); 0, I) + log |det df/dy|
+q(y | x)  uniform in the bin of x
+
+Each layer of f shifts and scales a pixel by functions of those before it; a sample takes them one by one.
+"""
+
+import math
+from typing import Any
+
+from flows import Composed, Reshape, builders
+from zoo.guides import Dequantization
+from zoo.models.flow_density import FlowDensity, pixel_density
+from zoo.nn.layers import Shape
+
+
+class MAF(FlowDensity):
+    """Masked autoregressive layers over the pixels as one vector, as in the paper.
+
+    Args:
+        image_shape: (C, H, W).
+        levels: of the images.
+        alpha: of the logit, `flows.Logit`.
+        options: see `flows.builders.maf`.
+
+    Raises:
+        ValueError: if there is no such flow of images of that shape.
+    """
+
+    def __init__(self, image_shape: Shape, *, levels: int = 256, alpha: float = 0.05, **options: Any) -> None:
+        size = math.prod(image_shape)
+        flow = Composed([builders.maf(size, **options), Reshape(size, image_shape)])
+        super().__init__(pixel_density(flow, alpha=alpha), levels=levels)
+
+
+def maf(image_shape: Shape, *, levels: int = 256, **options: Any) -> tuple[MAF, Dequantization]:
+    """Model and guide; see `MAF`."""
+    return MAF(image_shape, levels=levels, **options), Dequantization(levels)

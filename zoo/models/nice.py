@@ -1,0 +1,38 @@
+"""NICE (Dinh, Krueger & Bengio 2014), arXiv:1410.8516.
+
+p(x, y) = P(x | y) p(y),   log p(y) = sum_d log p_d(h_d) + log |det dh/dy|,   h = S f_L(... f_1(y))
+q(y | x)  uniform in the bin of x
+
+p_d is logistic, f_i are additive couplings, which keep volumes, and S is a diagonal scaling.
+"""
+
+from typing import Any
+
+from flows import builders
+from zoo.guides import Dequantization
+from zoo.models.flow_density import FlowDensity, pixel_density
+from zoo.nn.layers import Shape
+from zoo.priors import StandardLogistic
+
+
+class NICE(FlowDensity):
+    """Additive couplings of a logistic base; the paper has no logit before them.
+
+    Args:
+        image_shape: (C, H, W).
+        levels: of the images.
+        alpha: of the logit, `flows.Logit`.
+        options: see `flows.builders.nice`.
+
+    Raises:
+        ValueError: if there is no such flow of images of that shape.
+    """
+
+    def __init__(self, image_shape: Shape, *, levels: int = 256, alpha: float = 0.05, **options: Any) -> None:
+        flow = builders.nice(image_shape, **options)
+        super().__init__(pixel_density(flow, alpha=alpha, prior=StandardLogistic), levels=levels)
+
+
+def nice(image_shape: Shape, *, levels: int = 256, **options: Any) -> tuple[NICE, Dequantization]:
+    """Model and guide; see `NICE`."""
+    return NICE(image_shape, levels=levels, **options), Dequantization(levels)

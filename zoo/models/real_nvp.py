@@ -1,0 +1,37 @@
+"""RealNVP (Dinh, Sohl-Dickstein & Bengio 2016), arXiv:1605.08803.
+
+p(x, y) = P(x | y) p(y),   log p(y) = log N(f(y); 0, I) + log |det df/dy|
+q(y | x)  uniform in the bin of x
+
+f is made of affine couplings of checkerboards and of channels, over several scales, after a logit.
+"""
+
+from typing import Any
+
+from flows import builders
+from zoo.guides import Dequantization
+from zoo.models.flow_density import FlowDensity, pixel_density
+from zoo.nn.layers import Shape
+
+
+class RealNVP(FlowDensity):
+    """Affine couplings over several scales.
+
+    Args:
+        image_shape: (C, H, W).
+        levels: of the images.
+        alpha: of the logit, `flows.Logit`.
+        options: see `flows.builders.real_nvp`.
+
+    Raises:
+        ValueError: if there is no such flow of images of that shape.
+    """
+
+    def __init__(self, image_shape: Shape, *, levels: int = 256, alpha: float = 0.05, **options: Any) -> None:
+        flow = builders.real_nvp(image_shape, **options)
+        super().__init__(pixel_density(flow, alpha=alpha), levels=levels)
+
+
+def real_nvp(image_shape: Shape, *, levels: int = 256, **options: Any) -> tuple[RealNVP, Dequantization]:
+    """Model and guide; see `RealNVP`."""
+    return RealNVP(image_shape, levels=levels, **options), Dequantization(levels)
