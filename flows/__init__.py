@@ -2,6 +2,7 @@
 
 from flows.act_norm import ActNorm
 from flows.autoregressive import IAF, MAF, Autoregressive
+from flows.builders import flow_plus_plus, glow, iaf, maf, nice, planar, real_nvp
 from flows.composed import Composed
 from flows.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from flows.dequantization import Quantized, UniformDequantization, VariationalDequantization
@@ -51,6 +52,13 @@ __all__ = [
     "UniformDequantization",
     "VariationalDequantization",
     "checkerboard",
+    "flow_plus_plus",
+    "glow",
+    "iaf",
+    "maf",
     "multi_scale",
+    "nice",
+    "planar",
+    "real_nvp",
     "transformed",
 ]

@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
-from flows.flow import Flow, Pass
+from flows.flow import Flow, Pass, Shape
 from flows.nn.conditioner import conditioner
 from flows.nn.parameters import stacked, unstacked
-from flows.partitions import Halves, Partition
+from flows.partitions import Halves, Masked, Partition
 from flows.univariate import Additive, Affine, Univariate
 
 
@@ -24,8 +24,9 @@ class Coupling(Flow):
     Args:
         event_shape: D or (C, H, W).
         univariate: f.
-        partition: which elements pass (`flows.partitions`); the first half by default.
-        flip: of the default partition: whether the second half passes instead; alternate it.
+        mask: which elements pass: boolean, of the event's shape, or a partition (`flows.partitions`); by
+            default the first half of the features or channels.
+        flip: without a mask, whether the second half passes instead; alternate it.
         hidden: widths of the hidden layers of the network, channels for images (`flows.nn.conditioner`).
             Its last layer starts at zero, the coupling at the identity.
         net: another network in its place: called with what passes and the context or None, returns P times
@@ -35,7 +36,7 @@ class Coupling(Flow):
     Shapes: x (\*batch, \*event_shape); log |det| (\*batch).
 
     Raises:
-        ValueError: if the partition leaves nothing to pass or nothing to change.
+        ValueError: if the mask is not of the event's shape, passes nothing or changes nothing.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Coupling(Flow):
         event_shape: int | Sequence[int],
         univariate: Univariate,
         *,
-        partition: Partition | None = None,
+        mask: Partition | Tensor | None = None,
         flip: bool = False,
         hidden: Sequence[int] = (128, 128),
         net: Any = None,
@@ -51,7 +52,7 @@ class Coupling(Flow):
     ) -> None:
         super().__init__(event_shape, context=context)
         self.univariate = univariate
-        self.partition = Halves(self.event_shape, flip=flip) if partition is None else partition
+        self.partition = _partition(self.event_shape, mask, flip=flip)
         self.net = net or conditioner(
             self.partition.kept_shape,
             stacked(self.partition.changed_shape, univariate.size),
@@ -109,3 +110,14 @@ class AdditiveCoupling(Coupling):
 
     def __init__(self, event_shape: int | Sequence[int], **options: Any) -> None:
         super().__init__(event_shape, Additive(), **options)
+
+
+def _partition(shape: Shape, mask: Partition | Tensor | None, *, flip: bool) -> Partition:
+    if mask is None:
+        return Halves(shape, flip=flip)
+    partition = Masked(mask) if isinstance(mask, Tensor) else mask
+    if isinstance(partition, Masked) and tuple(partition.mask.shape) != shape:
+        raise ValueError(
+            f"expected a mask of the events' shape {shape}; got one of shape {tuple(partition.mask.shape)}"
+        )
+    return partition

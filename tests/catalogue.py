@@ -62,7 +62,7 @@ def vae_conditional(shape):
 def density(shape, *, noise: Any = None):
     """A density of images of two levels."""
     halves = [checkerboard(shape, flip=flip) for flip in (False, True)]
-    flow = Composed([AffineCoupling(shape, partition=half, hidden=(4,)) for half in halves])
+    flow = Composed([AffineCoupling(shape, mask=half, hidden=(4,)) for half in halves])
     return FlowDensity(pixel_density(randomised(flow)), levels=2), Dequantization(2, noise=noise)
 
 

@@ -43,7 +43,7 @@ def nice(
     flows: list[Flow] = [Scaling(size)]
     for layer in range(layers):
         partition = Alternate((size,), flip=layer % 2 == 1)
-        flows.append(AdditiveCoupling(size, partition=partition, hidden=hidden, context=context))
+        flows.append(AdditiveCoupling(size, mask=partition, hidden=hidden, context=context))
     if len(shape) == 1:
         return Composed(flows)
     return Composed([Reshape(shape, size), *flows, Reshape(size, shape)])
@@ -88,8 +88,7 @@ def real_nvp(
         if partition is None:
             return [AffineCoupling(shape, flip=i % 2 == 1, **options) for i in range(count)]
         return [
-            AffineCoupling(shape, partition=partition(shape, flip=i % 2 == 1), **options)
-            for i in range(count)
+            AffineCoupling(shape, mask=partition(shape, flip=i % 2 == 1), **options) for i in range(count)
         ]
 
     if len(shape) == 1:

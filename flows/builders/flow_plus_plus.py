@@ -63,9 +63,7 @@ def flow_plus_plus(
             heads=heads,
             context=None if context is None else as_shape(context),
         )
-        return LogisticMixtureCoupling(
-            shape, components=components, partition=partition, net=net, context=context
-        )
+        return LogisticMixtureCoupling(shape, components=components, mask=partition, net=net, context=context)
 
     def alternating(shape: Shape, partition: Any, count: int) -> list[Any]:
         return alternated(lambda flip: convolutional(shape, partition(shape, flip=flip)), count)

@@ -38,7 +38,7 @@ def randomised(flow, *, seed=0, std=0.5):
 
 def couplings(context=None, seed=0, std=0.5):
     parts = [
-        AffineCoupling(SHAPE, partition=checkerboard(SHAPE, flip=flip), hidden=(4,), context=context)
+        AffineCoupling(SHAPE, mask=checkerboard(SHAPE, flip=flip), hidden=(4,), context=context)
         for flip in (False, True)
     ]
     return randomised(Composed(parts), seed=seed, std=std)

@@ -97,7 +97,7 @@ def test_samples_are_on_the_grid_and_as_frequent_as_the_bins():
 
 @pytest.mark.parametrize("prior", [zoo.StandardNormal, zoo.StandardLogistic])
 def test_temperature_scales_the_noise_before_the_flow(prior):
-    density = transformed(prior(SHAPE), AffineCoupling(SHAPE, partition=checkerboard(SHAPE), hidden=(4,)))
+    density = transformed(prior(SHAPE), AffineCoupling(SHAPE, mask=checkerboard(SHAPE), hidden=(4,)))
     p = density()
     cold = tempered(p, 0.5)
     expected = p.transforms[0](0.5 * seeded(p.base_dist.sample))

@@ -52,7 +52,7 @@ def coupled_noise(
         LogisticMixtureCoupling(
             image_shape,
             components=components,
-            partition=checkerboard(image_shape, flip=bool(i % 2)),
+            mask=checkerboard(image_shape, flip=bool(i % 2)),
             hidden=(channels, channels),
             context=features.out_shape,
         ).inv  # in this direction a sample is one call of the mixture

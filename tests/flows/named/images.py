@@ -43,9 +43,9 @@ CASES = {
     "linear map": Case(lambda: InvertibleConv(5)),
     "1x1 convolution": Case(lambda: InvertibleConv((4, 2, 3))),
     "inverse of a 1x1 convolution": Case(lambda: InvertibleConv((3, 2, 1)).inv),
-    "coupling of odd and even": Case(lambda: AdditiveCoupling(5, partition=Alternate((5,)), hidden=(8,))),
+    "coupling of odd and even": Case(lambda: AdditiveCoupling(5, mask=Alternate((5,)), hidden=(8,))),
     "coupling of even and odd": Case(
-        lambda: AffineCoupling(5, partition=Alternate((5,), flip=True), hidden=(8,), context=2)
+        lambda: AffineCoupling(5, mask=Alternate((5,), flip=True), hidden=(8,), context=2)
     ),
     "on some channels": Case(lambda: OnChannels(AffineCoupling((2, 2, 2), hidden=(4,)), 3)),
     "on all channels": Case(lambda: OnChannels(ActNorm((2, 2, 2)), 2)),
