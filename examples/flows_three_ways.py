@@ -8,7 +8,7 @@ import argparse
 import torch
 
 import zoo
-from flows import builders
+from flows import iaf, maf, real_nvp
 from zoo.data import Batches, Binary, Unit, load_data
 from zoo.heads import normal_with_flow
 from zoo.models.flow_density import pixel_density
@@ -24,21 +24,21 @@ def parts():
 def as_prior():
     """p(z): masked autoregressive, one pass to score what the guide draws."""
     encoder, likelihood = parts()
-    prior = zoo.transformed(zoo.StandardNormal(LATENT), builders.maf(LATENT, layers=2, hidden=(32,)))
+    prior = zoo.transformed(zoo.StandardNormal(LATENT), maf(LATENT, layers=2, hidden=(32,)))
     return zoo.VAE(prior, likelihood), zoo.AmortizedGuide(zoo.NormalHead(encoder, LATENT))
 
 
 def as_posterior():
     """q(z | x): inverse autoregressive, one pass to draw and score; the encoder also gives it a context."""
     encoder, likelihood = parts()
-    flow = builders.iaf(LATENT, layers=2, hidden=(32,), context=CONTEXT)
+    flow = iaf(LATENT, layers=2, hidden=(32,), context=CONTEXT)
     guide = zoo.AmortizedGuide(normal_with_flow(encoder, LATENT, flow))
     return zoo.VAE(zoo.StandardNormal(LATENT), likelihood), guide
 
 
 def as_density(levels):
     """p(y) of grey images x, each the bin of a continuous y; the guide draws y by dequantisation."""
-    density = pixel_density(builders.real_nvp(IMAGE, layers=1, hidden=(16,)))
+    density = pixel_density(real_nvp(IMAGE, layers=1, hidden=(16,)))
     return zoo.FlowDensity(density, levels=levels), zoo.Dequantization(levels)
 
 

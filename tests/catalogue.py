@@ -15,12 +15,15 @@ from zoo import (
     VAE,
     AmortizedGuide,
     BernoulliLikelihood,
+    Bernoullis,
+    Categoricals,
     ConvDecoder,
     ConvEncoder,
     Dequantization,
     FlowDensity,
     LearnedNormal,
     LogisticMixtureLikelihood,
+    LogisticMixtures,
     NormalHead,
     StandardNormal,
     build,
@@ -28,9 +31,13 @@ from zoo import (
 )
 from zoo.experiments import names
 from zoo.heads import normal_with_flow
+from zoo.models.autoregressive import autoregressive
 from zoo.models.biva import Stage, biva
 from zoo.models.flow_density import pixel_density
 from zoo.models.flow_plus_plus import coupled_noise
+from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
+from zoo.options.pixelvae import PixelVAEOptions
+from zoo.options.vae import VAEOptions
 
 IMAGE = (1, 6, 5)  # height and width differ, and one is odd
 SHAPES = [(1, 3, 3), (3, 8, 8), (1, 28, 28), (1, 7, 7), (2, 9, 6), (1, 1, 3), (1, 4, 1)]
@@ -91,6 +98,29 @@ def bivas(layers: int, *, blocks: int = 2, spatial: bool = False, **options):
     return lambda shape: biva(shape, stages, **options)
 
 
+def pixels(network: Callable[..., Any], family: Callable[[int], Any] = Bernoullis, **sizes):
+    """An autoregressive density; where `groups` is true a pixel's channels come one after the other."""
+
+    def pair(shape):
+        groups = {"groups": shape[0]} if sizes.get("groups") else {}
+        of_pixels = family(shape[0])
+        return autoregressive(network(shape, of_pixels.size, channels=4, **(sizes | groups)), of_pixels)
+
+    return pair
+
+
+def of_four_levels(channels):
+    return Categoricals(channels, 4)
+
+
+def mixture_of_four_levels(channels):
+    return LogisticMixtures(channels, 2, 4)
+
+
+PIXELVAE = PixelVAEOptions(channels=4, layers=2, latent=3, strides=(2,), decoder_channels=4)
+LATENT_MAPS = VAEOptions(latent=2, channels=4, strides=(2,), spatial=True, prior_pixelcnn=2)
+
+
 PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "vae": vae,
     "vae, learned prior": lambda shape: vae(shape, prior=LearnedNormal(4)),
@@ -106,12 +136,28 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "biva with dropout": bivas(2, dropout_q=0.3, dropout_p=0.2),
     "density": density,
     "density, learned noise": lambda shape: density(shape, noise=learned_noise(shape)),
+    "pixelcnn": pixels(PixelCNN, blocks=2, head=4, groups=True),
+    "pixelcnn, categorical": pixels(PixelCNN, of_four_levels, blocks=1, head=4, groups=True),
+    "gated pixelcnn, logistic mixture": pixels(GatedPixelCNN, mixture_of_four_levels, layers=2, head=4),
+    "pixelcnnpp with dropout": pixels(PixelCNNpp, resnets=1, resolutions=2, dropout=0.3),
+    "row lstm": pixels(RowLSTM, layers=2, head=4, groups=True),
+    "diagonal bilstm": pixels(DiagonalBiLSTM, layers=1, head=4, groups=True),
+    "wavenet": pixels(WaveNet, dilations=(1, 2), skip=4, head=4, groups=True),
+    "pixelvae": PIXELVAE.build,
+    "vae, pixelcnn prior": LATENT_MAPS.build,
 }
 
 WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
 
-SMALLER: dict[str, dict[str, Any]] = {
+SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with counts
     "biva": {"filters": 4, "blocks": 1},
+    "pixelcnnpp": {"channels": 4, "resnets": 1, "resolutions": 2},
+    "pixelcnn": {"channels": 4, "blocks": 1, "head": 4},
+    "gated_pixelcnn": {"channels": 4, "layers": 2, "head": 4},
+    "row_lstm": {"channels": 4, "layers": 1, "head": 4},
+    "diagonal_bilstm": {"channels": 4, "layers": 1, "head": 4},
+    "wavenet": {"channels": 4, "dilations": (1, 2), "skip": 4, "head": 4},
+    "pixelvae": {"channels": 4, "layers": 2, "latent": 3, "decoder_channels": 4},
     "vae": {"channels": 4},
     "nice": {"layers": 2, "hidden": (4,)},
     "real_nvp": {"layers": 1, "scales": None, "hidden": (4,)},
@@ -154,7 +200,18 @@ def images(n: int = 3, shape: tuple[int, ...] = IMAGE, *, dtype: torch.dtype = t
 def images_for(name: str, n: int = 3, shape: tuple[int, ...] = IMAGE, **options: Any) -> Tensor:
     """Images that the likelihood of a pair takes."""
     x = images(n, shape, **options)
-    return 2 * x - 1 if "logistic" in name else x
+    return 2 * x - 1 if takes_grid(name) else x
+
+
+def takes_grid(name: str) -> bool:
+    """Whether the images of a pair are on the grid -1 .. 1; binary or unit intervals are 0 .. 1."""
+    return "logistic" in name or "categorical" in name
+
+
+def images_of(system: Any, n: int = 2) -> Tensor:
+    """Images that a system takes, in float32."""
+    x = images(n, system.image_shape, dtype=torch.float32)
+    return 2 * x - 1 if system.experiment.system.takes == "grid" else x
 
 
 class Answers(nn.Module):

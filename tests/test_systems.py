@@ -14,8 +14,8 @@ from tests.catalogue import (
     PAIRS,
     SHAPES,
     experiment,
-    images,
     images_for,
+    images_of,
     pair,
 )
 from tests.contracts import seeded
@@ -61,7 +61,7 @@ def test_pairs_take_any_image_shape(name, shape):
 @experiments
 def test_experiments_work_at_their_own_shape(name):
     system = experiment(name)
-    assert_works(system.model, system.guide, images(2, system.image_shape, dtype=torch.float32))
+    assert_works(system.model, system.guide, images_of(system))
 
 
 SQUEEZING = ("glow", "flow_plus_plus")  # what halves the image's sides
@@ -80,7 +80,7 @@ def test_experiments_take_any_image_shape(name, shape):
             experiment(name, shape)
         return
     system = experiment(name, shape)
-    assert_works(system.model, system.guide, images(2, shape, dtype=torch.float32))
+    assert_works(system.model, system.guide, images_of(system))
 
 
 @experiments
@@ -167,6 +167,6 @@ def test_no_parameter_belongs_to_model_and_guide(name):
 @experiments
 def test_a_system_trains_with_its_own_objective(name):
     system = experiment(name)
-    x = images(2, system.image_shape, dtype=torch.float32)
+    x = images_of(system)
     system.loss()(x).backward()
     assert all(p.grad is not None for p in system.parameters())

@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.compilation import compile_loss
     from zoo.data import load_data
+    from zoo.families import Bernoullis, Categoricals, LogisticMixtures, Normals
     from zoo.guides import AmortizedGuide, Dequantization, Guide
     from zoo.heads import Behind, NormalHead, Transformed, transformed
     from zoo.importance import LogLikelihood, log_likelihood, log_weights
-    from zoo.likelihoods import BernoulliLikelihood, LogisticMixtureLikelihood
+    from zoo.likelihoods import (
+        AutoregressiveLikelihood,
+        BernoulliLikelihood,
+        LogisticMixtureLikelihood,
+        PixelLikelihood,
+    )
+    from zoo.models.autoregressive import AutoregressiveDensity, NoLatents
     from zoo.models.biva import BIVA, BIVAGuide
     from zoo.models.flow_density import FlowDensity
     from zoo.models.flow_plus_plus import FlowPlusPlus
@@ -22,11 +29,12 @@ if TYPE_CHECKING:
     from zoo.models.nice import NICE
     from zoo.models.real_nvp import RealNVP
     from zoo.models.vae import VAE
+    from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
     from zoo.nn.convolutional import ConvDecoder, ConvEncoder
     from zoo.objectives import ELBO, ImportanceWeighted
     from zoo.priors import LearnedNormal, StandardLogistic, StandardNormal
     from zoo.programs import Program, batch_plate, latent
-    from zoo.sampling import reconstruct, sample
+    from zoo.sampling import complete, reconstruct, sample
     from zoo.schedules import LinearWarmup
     from zoo.system import System, build, load
     from zoo.training.fit import fit
@@ -34,10 +42,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "compilation": ["compile_loss"],
     "data": ["load_data"],
+    "families": ["Bernoullis", "Categoricals", "LogisticMixtures", "Normals"],
     "guides": ["AmortizedGuide", "Dequantization", "Guide"],
     "heads": ["Behind", "NormalHead", "Transformed", "transformed"],
     "importance": ["LogLikelihood", "log_likelihood", "log_weights"],
-    "likelihoods": ["BernoulliLikelihood", "LogisticMixtureLikelihood"],
+    "likelihoods": [
+        *("AutoregressiveLikelihood", "BernoulliLikelihood", "LogisticMixtureLikelihood", "PixelLikelihood"),
+    ],
+    "models.autoregressive": ["AutoregressiveDensity", "NoLatents"],
     "models.biva": ["BIVA", "BIVAGuide"],
     "models.flow_density": ["FlowDensity"],
     "models.flow_plus_plus": ["FlowPlusPlus"],
@@ -46,11 +58,12 @@ _HOMES = {
     "models.nice": ["NICE"],
     "models.real_nvp": ["RealNVP"],
     "models.vae": ["VAE"],
+    "nn.causal": ["DiagonalBiLSTM", "GatedPixelCNN", "PixelCNN", "PixelCNNpp", "RowLSTM", "WaveNet"],
     "nn.convolutional": ["ConvDecoder", "ConvEncoder"],
     "objectives": ["ELBO", "ImportanceWeighted"],
     "priors": ["LearnedNormal", "StandardLogistic", "StandardNormal"],
     "programs": ["Program", "batch_plate", "latent"],
-    "sampling": ["reconstruct", "sample"],
+    "sampling": ["complete", "reconstruct", "sample"],
     "schedules": ["LinearWarmup"],
     "system": ["System", "build", "load"],
     "training.fit": ["fit"],

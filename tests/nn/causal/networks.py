@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.nn.causal import GatedPixelCNN, PixelCNN
+from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,74 @@ CASES = {
         lambda: GatedPixelCNN((1, 4, 3), 1, channels=4, layers=3, head=4, context=(2, 4, 3))
     ),
     "gated of one layer": Case(lambda: GatedPixelCNN((1, 3, 3), 1, channels=4, layers=1, head=4)),
+    "pixelcnn++": Case(lambda: PixelCNNpp((1, 4, 4), 1, channels=3, resnets=1)),
+    "pixelcnn++ of odd sizes": Case(lambda: PixelCNNpp((1, 5, 6), 1, channels=2, resnets=2)),
+    "pixelcnn++ of colours": Case(lambda: PixelCNNpp((2, 3, 5), 7, channels=3, resnets=1)),
+    "pixelcnn++ of two resolutions": Case(
+        lambda: PixelCNNpp((1, 3, 5), 1, channels=3, resnets=2, resolutions=2)
+    ),
+    "pixelcnn++ of one resolution": Case(
+        lambda: PixelCNNpp((1, 4, 3), 1, channels=3, resnets=2, resolutions=1, weight_norm=False)
+    ),
+    "pixelcnn++ given a class": Case(lambda: PixelCNNpp((1, 4, 3), 1, channels=3, resnets=1, context=2)),
+    "pixelcnn++ given a map": Case(
+        lambda: PixelCNNpp((1, 5, 3), 1, channels=3, resnets=1, context=(2, 5, 3))
+    ),
+    "row lstm": Case(lambda: RowLSTM((1, 5, 9), 1, channels=3, layers=2, head=4), cached=False, blind=True),
+    "row lstm of colours": Case(
+        lambda: RowLSTM((3, 4, 5), 6, channels=6, layers=2, head=6, kernel=3, groups=3),
+        cached=False,
+        blind=True,
+    ),
+    "row lstm, channels together": Case(
+        lambda: RowLSTM((2, 4, 3), 7, channels=3, layers=1, head=4), cached=False
+    ),
+    "row lstm given a class": Case(
+        lambda: RowLSTM((1, 4, 3), 1, channels=3, layers=2, head=4, context=2), cached=False
+    ),
+    "row lstm given a map": Case(
+        lambda: RowLSTM((1, 4, 3), 1, channels=3, layers=2, head=4, context=(2, 4, 3)), cached=False
+    ),
+    "diagonal bilstm": Case(lambda: DiagonalBiLSTM((1, 4, 7), 1, channels=3, layers=2, head=4), cached=False),
+    "diagonal bilstm as published": Case(
+        lambda: DiagonalBiLSTM((1, 4, 7), 1, channels=3, layers=2, head=4, extra=0), cached=False, blind=True
+    ),
+    "diagonal bilstm of colours": Case(
+        lambda: DiagonalBiLSTM((3, 5, 4), 6, channels=6, layers=2, head=6, kernel=3, groups=3), cached=False
+    ),
+    "diagonal bilstm, channels together": Case(
+        lambda: DiagonalBiLSTM((2, 4, 3), 7, channels=3, layers=1, head=4), cached=False
+    ),
+    "diagonal bilstm given a class": Case(
+        lambda: DiagonalBiLSTM((1, 4, 3), 1, channels=3, layers=2, head=4, context=2), cached=False
+    ),
+    "diagonal bilstm given a map": Case(
+        lambda: DiagonalBiLSTM((1, 4, 3), 1, channels=3, layers=2, head=4, context=(2, 4, 3)), cached=False
+    ),
+    "wavenet": Case(lambda: WaveNet((1, 9), 1, channels=3, dilations=(1, 2, 4), skip=4, head=4)),
+    "wavenet of one layer": Case(
+        lambda: WaveNet((1, 12), 1, channels=3, dilations=(2,), kernel=3, skip=4, head=4), blind=True
+    ),
+    "wavenet, channels in turn": Case(
+        lambda: WaveNet((3, 7), 6, channels=6, dilations=(1, 2, 4), skip=6, head=6, groups=3)
+    ),
+    "wavenet, channels together": Case(
+        lambda: WaveNet((2, 9), 7, channels=3, dilations=(1, 3), kernel=3, skip=4, head=4)
+    ),
+    "wavenet given a class": Case(
+        lambda: WaveNet((1, 9), 1, channels=3, dilations=(1, 2, 4), skip=4, head=4, context=2)
+    ),
+    "wavenet given a sequence": Case(
+        lambda: WaveNet((1, 9), 1, channels=3, dilations=(1, 2, 4), skip=4, head=4, context=(2, 9))
+    ),
+    "wavenet of images": Case(
+        lambda: WaveNet((3, 2, 4), 6, channels=6, dilations=(1, 2, 4), skip=6, head=6, groups=3)
+    ),
+    "wavenet of images given a map": Case(
+        lambda: WaveNet(
+            (1, 4, 3), 1, channels=3, dilations=(1, 4), kernel=4, skip=4, head=4, context=(2, 4, 3)
+        )
+    ),
 }
 
 

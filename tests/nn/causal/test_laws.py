@@ -74,7 +74,7 @@ def test_masses_sum_to_one(name):
 
 
 def bernoulli(features):
-    return dist.Bernoulli(logits=features).to_event(3)
+    return dist.Bernoulli(logits=features).to_event(features.dim() - 1)
 
 
 def categorical(network):
@@ -82,13 +82,13 @@ def categorical(network):
 
     def head(features):
         logits = features.unflatten(1, (channels, -1)).movedim(2, -1)
-        return dist.Categorical(logits=logits).to_event(3)
+        return dist.Categorical(logits=logits).to_event(features.dim() - 1)
 
     return head
 
 
 def normal(features):
-    return dist.Normal(features[:, :2], 0.5).to_event(3)
+    return dist.Normal(features[:, :2], 0.5).to_event(features.dim() - 1)
 
 
 def pixel_log_probs(p, x):
@@ -130,7 +130,7 @@ def test_completions_are_the_same_by_every_sampler(name):
         pytest.skip("equality of real numbers is up to rounding")
     c, x = context(network, 5), drawn(network, ancestral, n=5)
     known = torch.zeros(network.event_shape[1:], dtype=torch.bool)
-    known[:, 1] = True
+    known[..., 1] = True
     known[0] = True
     found = []
     for sampler in [ancestral, fixed_point] + [network.sampler] * CASES[name].cached:
@@ -204,5 +204,8 @@ def test_a_cached_sample_touches_each_pixel_once(name):
     noise = torch.rand(4, size, *network.event_shape[1:], dtype=torch.float64)
     start = torch.zeros(4, *network.event_shape, dtype=torch.float64)
     calls.clear()
-    network.sampler(Task(network, p.head, p.context, noise, start, torch.ones_like(start, dtype=torch.bool)))
+    free = torch.ones_like(start, dtype=torch.bool)
+    shares = []
+    network.sampler(Task(network, p.head, p.context, noise, start, free, shares.append))
+    assert shares[-1] == 1
     assert len(calls) == int(network.sites.max()) + 1

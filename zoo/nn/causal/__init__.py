@@ -4,7 +4,12 @@ Each is written once and evaluated at a place (`zoo.nn.causal.places`): everywhe
 one pixel of an image that is being drawn, where it computes what is new there and remembers the rest.
 """
 
+from zoo.nn.causal.diagonal_bilstm import DiagonalBiLSTM
 from zoo.nn.causal.gated_pixelcnn import GatedPixelCNN
 from zoo.nn.causal.pixelcnn import PixelCNN
+from zoo.nn.causal.pixelcnnpp import PixelCNNpp
+from zoo.nn.causal.row_lstm import RowLSTM
+from zoo.nn.causal.wavenet import WaveNet
+from zoo.nn.causal.weight_norm import initialise
 
-__all__ = ["GatedPixelCNN", "PixelCNN"]
+__all__ = ["DiagonalBiLSTM", "GatedPixelCNN", "PixelCNN", "PixelCNNpp", "RowLSTM", "WaveNet", "initialise"]

@@ -71,7 +71,7 @@ class GatedPixelCNN(CausalNetwork):
         """Features at a place."""
         layer: Any
         for layer, link in zip(self.layers, at.once_a_row(self.vertical, x, context), strict=True):
-            x = layer.horizontal(x, link, context, at)
+            x = layer.horizontal(x, at.here(link), context, at)
         return self.last(self.head(x.relu(), at).relu(), at)
 
     def vertical(self, x: Tensor, context: Tensor | None, at: Place) -> list[Tensor]:

@@ -62,11 +62,12 @@ class CausalNetwork(nn.Module):
     def sampler(self, task: Task) -> Tensor:
         """Pixel after pixel, each of them one column of the network (arXiv:1704.06001)."""
         x = task.start.clone()
-        memory = Memory(self, x)
         _, height, width = self.event_shape
+        memory = Memory((height, width), margin=self.margin, image=self.embed(x))
         for row in range(height):
             for column in range(width):
                 self._draw(task, memory, x, row, column)
+            task.progress((row + 1) / height)
         return x
 
     def _draw(self, task: Task, memory: Memory, x: Tensor, row: int, column: int) -> None:
@@ -78,4 +79,4 @@ class CausalNetwork(nn.Module):
             features = self.features(embedded, task.context, Pixel(memory, row, column))
             drawn = draw(task.head(features[..., None, None]), task.noise[here])
             pixel.copy_(torch.where(task.free[here] & (sites == site), drawn, pixel))
-            memory.write(row, column, pixel)
+            memory.write(row, column, self.embed(pixel)[..., 0, 0])

@@ -3,12 +3,14 @@
 Layers that look at other pixels ask the place: ``at.convolve(layer, x)``. Everything else, gates, 1x1
 convolutions, sums, is the same on a map (N, C, H, W) and on a pixel (N, C). At a pixel, each
 convolution's inputs at the earlier pixels are in a memory, so that a pixel costs one column of the
-network (Ramachandran et al. 2017, arXiv:1704.06001).
+network (Ramachandran et al. 2017, arXiv:1704.06001). A part of half the resolution is evaluated at every
+second pixel of every second row; in between, what it returned there is served.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,8 +23,25 @@ class Place:
         return conv.everywhere(x)
 
     def once_a_row(self, part: Callable[..., Any], x: Tensor, context: Tensor | None) -> Any:
-        """What a part of the network that sees the rows above alone returns."""
+        """What a part of the network that sees the rows above alone returns; use its maps by `here`."""
         return part(x, context, self)
+
+    def here(self, at_row: Tensor) -> Tensor:
+        """What a map of `once_a_row` is at this place."""
+        return at_row
+
+    def coarsely(self, down: Any, part: Callable[..., Any], up: Any, x: Tensor) -> tuple[Tensor, Any]:
+        """``up(part(down(x)))`` of x's resolution, and what else the part returns, if it is evaluated here.
+
+        Args:
+            down: a `CausalConv2d` of stride 2.
+            part: of a map of half the resolution, rounded up, and a place; returns such a map and more.
+            up: a `DoublingConv2d`; of odd sizes the last row and column of its map are cut off.
+            x: a map.
+        """
+        low, more = part(self.convolve(down, x), self)
+        height, width = x.shape[-2:]
+        return self.convolve(up, low)[..., :height, :width], more
 
     def fixed(self, layer: Callable[[Tensor], Tensor], context: Tensor) -> Tensor:
         """What depends on the context alone."""
@@ -33,27 +52,53 @@ EVERYWHERE = Place()
 
 
 class Memory:
-    """What a network has seen of the images that are being drawn.
+    """What a network has seen of the images that are being drawn, at one resolution.
 
     Args:
-        network: a `CausalNetwork`.
-        image: x (N, C, H, W) as far as it is known.
+        size: (H, W).
+        margin: how far the layers that read the image look to any side.
+        image: what they read, (N, C, H, W), as far as it is known; none at the coarser resolutions.
     """
 
-    def __init__(self, network: Any, image: Tensor) -> None:
-        self.network, self.size = network, image.shape[-2:]
-        self.margin = network.margin
-        self.image = _padded(network.embed(image), self.margin, self.margin, self.margin)
+    def __init__(self, size: tuple[int, int], *, margin: int = 0, image: Tensor | None = None) -> None:
+        self.size, self.margin = size, margin
+        self.image: Any = None
+        if image is not None:
+            padded = F.pad(image, (margin, margin, margin, 0))
+            self.image = padded.contiguous(memory_format=torch.channels_last)
         self.inputs: dict[Any, Tensor] = {}
-        self.weights: dict[Any, Tensor] = {}
-        self.matrices: dict[Any, Tensor] = {}
+        self.weights: dict[Any, Any] = {}
+        self.matrices: dict[Any, Any] = {}
         self.constants: dict[Any, Tensor] = {}
         self.rows: dict[Any, Any] = {}
+        self.doubled: dict[Any, Tensor] = {}
+        self._coarser: Memory | None = None
 
     def write(self, row: int, column: int, pixel: Tensor) -> None:
-        """Take in the pixel (N, C, 1, 1) that was drawn."""
-        m = self.margin
-        self.image[..., row + m, column + m] = self.network.embed(pixel)[..., 0, 0]
+        """Take in the pixel of the image that was drawn, (N, C)."""
+        self.image[..., row + self.margin, column + self.margin] = pixel
+
+    def coarser(self) -> "Memory":
+        """The memory of half the resolution, rounded up."""
+        if self._coarser is None:
+            height, width = self.size
+            self._coarser = Memory(((height + 1) // 2, (width + 1) // 2))
+        return self._coarser
+
+    def keep(self, conv: Any, x: Tensor, row: int, columns: slice) -> Tensor:
+        """Take in the convolution's input in some columns of a row, (N, C, columns); returns all there is."""
+        if conv not in self.inputs:
+            self.inputs[conv] = self._blank(conv, x)
+        seen, (top, left, _) = self.inputs[conv], conv.padding
+        count = columns.stop - columns.start
+        seen.select(2, row + top).narrow(2, columns.start + left, count).copy_(x)
+        return seen
+
+    def _blank(self, conv: Any, x: Tensor) -> Tensor:
+        """Zeros of the padded map's shape, a pixel's channels next to each other in memory."""
+        (batch, channels), (height, width), (top, left, right) = x.shape[:2], self.size, conv.padding
+        blank = x.new_zeros(batch, height + top, left + width + max(right, 0), channels)
+        return blank.movedim(-1, 1)
 
     def window(self, conv: Any, x: Tensor, row: int, columns: slice) -> Tensor:
         """What the convolution sees from some columns of a row, x (N, C, columns) being its input there."""
@@ -61,31 +106,23 @@ class Memory:
         if conv.reads_image:
             seen, above, before = self.image, self.margin - top, self.margin - left
         else:
-            seen, above, before = self._input(conv, x), 0, 0
-            seen[..., row + top, columns.start + left : columns.stop + left] = x
-        return seen[
-            ...,
-            row + above : row + above + height,
-            columns.start + before : columns.stop + before + width - 1,
-        ]
+            seen, above, before = self.keep(conv, x, row, columns), 0, 0
+        count = columns.stop - columns.start + width - 1
+        return seen.narrow(2, row + above, height).narrow(3, columns.start + before, count)
 
-    def weight(self, conv: Any) -> Tensor:
-        """The convolution's masked weight, computed once."""
+    def weight(self, conv: Any) -> Any:
+        """The convolution's weight and bias as they are used, computed once."""
         if conv not in self.weights:
-            self.weights[conv] = conv.masked_weight()
+            self.weights[conv] = conv.effective()
         return self.weights[conv]
 
-    def flat_weight(self, conv: Any) -> Tensor:
-        """The same as a matrix (F, C height width)."""
+    def matrix(self, conv: Any) -> Any:
+        """The same, the weight as a matrix (height width C, F)."""
         if conv not in self.matrices:
-            self.matrices[conv] = self.weight(conv).flatten(1)
+            weight, bias = self.weight(conv)
+            matrix = weight.movedim(1, -1).flatten(1).t().contiguous()
+            self.matrices[conv] = matrix, weight.new_zeros(len(weight)) if bias is None else bias
         return self.matrices[conv]
-
-    def _input(self, conv: Any, x: Tensor) -> Tensor:
-        if conv not in self.inputs:
-            top, left, right = conv.padding
-            self.inputs[conv] = _padded(x.new_zeros(*x.shape[:2], *self.size), top, left, max(right, 0))
-        return self.inputs[conv]
 
     def constant(self, layer: Callable[[Tensor], Tensor], context: Tensor) -> Tensor:
         """What a layer makes of the context, computed once, of the image's size or (N, C, 1, 1)."""
@@ -99,16 +136,29 @@ class Row(Place):
 
     def __init__(self, memory: Memory, row: int) -> None:
         self.memory, self.row = memory, row
+        self.columns = slice(0, memory.size[1])
 
     def convolve(self, conv: Any, x: Tensor) -> Tensor:
-        """(N, C, 1, W) -> (N, F, 1, W)."""
-        window = self.memory.window(conv, x[..., 0, :], self.row, slice(0, x.shape[-1]))
-        return F.conv2d(window, self.memory.weight(conv), conv.bias)
+        """(N, C, 1, W) -> (N, F, 1, W), fewer with a stride."""
+        if conv.window != (1, 1):
+            x = self.memory.window(conv, x[..., 0, :], self.row, self.columns)
+        weight, bias = self.memory.weight(conv)
+        return F.conv2d(x, weight, bias, stride=conv.stride)
+
+    def coarsely(self, down: Any, part: Callable[..., Any], up: Any, x: Tensor) -> tuple[Tensor, Any]:
+        """The part at every second row."""
+        memory, odd, more = self.memory, self.row % 2, None
+        if odd:
+            memory.keep(down, x[..., 0, :], self.row, self.columns)
+        else:
+            low, more = part(self.convolve(down, x), Row(memory.coarser(), self.row // 2))
+            memory.doubled[up] = up.apply_to(low, *memory.weight(up))
+        return memory.doubled[up][..., odd : odd + 1, self.columns], more
 
     def fixed(self, layer: Callable[[Tensor], Tensor], context: Tensor) -> Tensor:
         """What depends on the context alone, in this row."""
         constant = self.memory.constant(layer, context)
-        return constant if constant.shape[-2] == 1 else constant[..., self.row : self.row + 1, :]
+        return constant if constant.shape[-2:] == (1, 1) else constant[..., self.row : self.row + 1, :]
 
 
 class Pixel(Place):
@@ -116,27 +166,48 @@ class Pixel(Place):
 
     def __init__(self, memory: Memory, row: int, column: int) -> None:
         self.memory, self.row, self.column = memory, row, column
+        self.columns = slice(column, column + 1)
 
     def convolve(self, conv: Any, x: Tensor) -> Tensor:
         """(N, C) -> (N, F)."""
         if conv.window != (1, 1):
-            columns = slice(self.column, self.column + 1)
-            x = self.memory.window(conv, x[..., None], self.row, columns).flatten(1)
-        return F.linear(x, self.memory.flat_weight(conv), conv.bias)
+            x = self.memory.window(conv, x[..., None], self.row, self.columns).movedim(1, -1).flatten(1)
+        matrix, bias = self.memory.matrix(conv)
+        return torch.addmm(bias, x, matrix)
 
     def once_a_row(self, part: Callable[..., Any], x: Tensor, context: Tensor | None) -> Any:
-        """What the part returns for this row, of which this pixel's column."""
+        """What the part returned at this row's first pixel."""
         if self.column == 0:
             row = x[..., None, None].expand(*x.shape, 1, self.memory.size[1])
             self.memory.rows[part] = part(row, context, Row(self.memory, self.row))
-        return [at_row[..., 0, self.column] for at_row in self.memory.rows[part]]
+        return self.memory.rows[part]
+
+    def here(self, at_row: Tensor) -> Tensor:
+        """The row's column."""
+        return at_row[..., 0, self.column]
+
+    def coarsely(self, down: Any, part: Callable[..., Any], up: Any, x: Tensor) -> tuple[Tensor, Any]:
+        """The part at every second pixel of every second row."""
+        memory, more = self.memory, None
+        if self.row % 2 or self.column % 2:
+            memory.keep(down, x[..., None], self.row, self.columns)
+        else:
+            there = Pixel(memory.coarser(), self.row // 2, self.column // 2)
+            low, more = part(self.convolve(down, x), there)
+            doubled = up.apply_to(low[..., None, None], *memory.weight(up))
+            self._kept(up, doubled)[..., self.column : self.column + 2] = doubled
+        return memory.doubled[up][..., self.row % 2, self.column], more
+
+    def _kept(self, up: Any, doubled: Tensor) -> Tensor:
+        """What `up` returned for two rows, (N, F, 2, W), W rounded up to even."""
+        doubles = self.memory.doubled
+        if up not in doubles:
+            width = 2 * self.memory.coarser().size[1]
+            doubles[up] = doubled.new_zeros(*doubled.shape[:-1], width)
+        return doubles[up]
 
     def fixed(self, layer: Callable[[Tensor], Tensor], context: Tensor) -> Tensor:
         """What depends on the context alone, at this pixel."""
         constant = self.memory.constant(layer, context)
         same = constant.shape[-2:] == (1, 1)
         return constant[..., 0, 0] if same else constant[..., self.row, self.column]
-
-
-def _padded(x: Tensor, top: int, left: int, right: int) -> Tensor:
-    return F.pad(x, (left, right, top, 0))

@@ -1,0 +1,23 @@
+"""Gated PixelCNN on dynamically binarised MNIST (arXiv:1606.05328).
+
+    zoo train gated_pixelcnn_mnist --data-root DIR
+
+The paper has no figure for MNIST.
+
+Not run here yet.
+"""
+
+from zoo.experiments.experiment import Experiment
+from zoo.options.autoregressive import GatedPixelCNNOptions
+from zoo.options.data import DataOptions
+from zoo.options.training import TrainingOptions
+
+EXPERIMENT = Experiment(
+    summary="Gated PixelCNN, dynamically binarised MNIST",
+    system=GatedPixelCNNOptions(channels=32, layers=10),
+    data=DataOptions(data="mnist"),
+    image_shape=(1, 28, 28),
+    training=TrainingOptions(
+        epochs=20, batch_size=50, optimizer="adam", learning_rate=1e-3, learning_rate_decay=0.9999, ema=0.999
+    ),
+)

@@ -1,0 +1,24 @@
+"""PixelCNN on dynamically binarised MNIST (arXiv:1601.06759).
+
+    zoo train pixelcnn_mnist --data-root DIR
+
+The paper does not say how many blocks it has on MNIST; 7 is the number of its LSTM layers there.
+
+Not run here yet.
+"""
+
+from zoo.experiments.experiment import Experiment
+from zoo.options.autoregressive import PixelCNNOptions
+from zoo.options.data import DataOptions
+from zoo.options.training import TrainingOptions
+
+EXPERIMENT = Experiment(
+    summary="PixelCNN, dynamically binarised MNIST",
+    system=PixelCNNOptions(channels=64, blocks=7),
+    data=DataOptions(data="mnist"),
+    image_shape=(1, 28, 28),
+    training=TrainingOptions(
+        epochs=20, batch_size=50, optimizer="adam", learning_rate=1e-3, learning_rate_decay=0.9999, ema=0.999
+    ),
+    paper="81.30 nats, MNIST binarised once and for all: another test set",
+)

@@ -1,0 +1,21 @@
+"""PixelVAE on the embedded digits (arXiv:1611.05013).
+
+    zoo train pixelvae_digits
+
+Not run here yet.
+"""
+
+from zoo.experiments.experiment import Experiment
+from zoo.options.data import DataOptions
+from zoo.options.pixelvae import PixelVAEOptions
+from zoo.options.training import TrainingOptions
+
+EXPERIMENT = Experiment(
+    summary="PixelVAE, 8x8 digits",
+    system=PixelVAEOptions(channels=16, layers=2),
+    data=DataOptions(data="digits", binarize="threshold"),
+    image_shape=(1, 8, 8),
+    training=TrainingOptions(
+        epochs=60, batch_size=50, optimizer="adam", learning_rate=2e-3, learning_rate_decay=0.999, ema=0.995
+    ),
+)

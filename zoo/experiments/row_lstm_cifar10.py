@@ -1,0 +1,27 @@
+"""Row LSTM on CIFAR-10, 256 grey levels (arXiv:1601.06759).
+
+    zoo train row_lstm_cifar10 --data-root DIR
+
+A softmax over 256 grey levels. The paper's sizes; Adam in place of its RMSProp.
+
+Not run here yet.
+"""
+
+from zoo.experiments.experiment import Experiment
+from zoo.options.autoregressive import RowLSTMOptions
+from zoo.options.data import DataOptions
+from zoo.options.likelihood import LikelihoodOptions
+from zoo.options.training import TrainingOptions
+
+EXPERIMENT = Experiment(
+    summary="Row LSTM, CIFAR-10 of 256 grey levels",
+    system=RowLSTMOptions(
+        channels=128, layers=12, head=1024, likelihood_options=LikelihoodOptions(likelihood="categorical")
+    ),
+    data=DataOptions(data="cifar10", binarize="none"),
+    image_shape=(3, 32, 32),
+    training=TrainingOptions(
+        epochs=50, batch_size=16, optimizer="adam", learning_rate=3e-4, clip=1.0, ema=0.999
+    ),
+    paper="3.07 bits/dim",
+)

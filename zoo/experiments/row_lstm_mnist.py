@@ -1,0 +1,24 @@
+"""Row LSTM on dynamically binarised MNIST (arXiv:1601.06759).
+
+    zoo train row_lstm_mnist --data-root DIR
+
+The sizes of the paper's Diagonal BiLSTM; Adam in place of RMSProp.
+
+Not run here yet.
+"""
+
+from zoo.experiments.experiment import Experiment
+from zoo.options.autoregressive import RowLSTMOptions
+from zoo.options.data import DataOptions
+from zoo.options.training import TrainingOptions
+
+EXPERIMENT = Experiment(
+    summary="Row LSTM, dynamically binarised MNIST",
+    system=RowLSTMOptions(channels=16, layers=7),
+    data=DataOptions(data="mnist"),
+    image_shape=(1, 28, 28),
+    training=TrainingOptions(
+        epochs=20, batch_size=16, optimizer="adam", learning_rate=1e-3, learning_rate_decay=0.9999, ema=0.999
+    ),
+    paper="80.54 (from memory) nats, MNIST binarised once and for all: another test set",
+)

@@ -1,0 +1,21 @@
+"""A VAE on the embedded digits whose prior over maps is a Gated PixelCNN (arXiv:1611.05013).
+
+    zoo train vae_pixelcnn_prior_digits
+
+Not run here yet.
+"""
+
+from zoo.experiments.experiment import Experiment
+from zoo.options.data import DataOptions
+from zoo.options.training import TrainingOptions
+from zoo.options.vae import VAEOptions
+
+EXPERIMENT = Experiment(
+    summary="VAE of maps, PixelCNN prior, 8x8 digits",
+    system=VAEOptions(latent=4, channels=32, strides=(2, 1), spatial=True, prior_pixelcnn=3),
+    data=DataOptions(data="digits", binarize="threshold"),
+    image_shape=(1, 8, 8),
+    training=TrainingOptions(
+        epochs=70, batch_size=50, optimizer="adam", learning_rate=2e-3, learning_rate_decay=0.999, ema=0.995
+    ),
+)

@@ -1,0 +1,64 @@
+"""The gated residual block of PixelCNN++ (arXiv:1701.05517), causal.
+
+u = conv(e(x)) + conv1(e(aux)),    e(x) = elu([x, -x])
+a, b = conv(dropout(e(u))) + h W
+y = x + a sigmoid(b)
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.nn.activations import elu
+from zoo.nn.causal.places import Place
+
+Conv = Callable[..., Any]
+
+
+class CausalGatedResNet(nn.Module):
+    """See the module's docstring.
+
+    Args:
+        channels: of x and y.
+        conv: makes the convolution between two numbers of channels, `scale` as in `CausalConv2d`.
+        pointwise: makes that of 1 x 1.
+        aux: how many maps of `channels` channels come as aux.
+        dropout: probability.
+        condition: makes what a context adds to a number of channels, None without one.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        conv: Conv,
+        *,
+        pointwise: Conv,
+        aux: int,
+        dropout: float,
+        condition: Callable[[int], nn.Module | None],
+    ) -> None:
+        super().__init__()
+        self.first = conv(2 * channels, channels)
+        self.aux = pointwise(2 * aux * channels, channels) if aux else None
+        self.second = conv(2 * channels, 2 * channels, scale=0.1)
+        self.condition = condition(2 * channels)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, aux: Sequence[Tensor], context: Tensor | None, at: Place) -> Tensor:
+        """Y at a place."""
+        u = self.first(both_signs(x), at)
+        if self.aux is not None:
+            u = u + self.aux(both_signs(*aux), at)
+        u = self.second(F.dropout(both_signs(u), self.dropout, self.training), at)
+        if self.condition is not None and context is not None:
+            u = u + at.fixed(self.condition, context)
+        a, b = u.chunk(2, dim=1)
+        return x + a * torch.sigmoid(b)
+
+
+def both_signs(*maps: Tensor) -> Tensor:
+    """elu([x, -x]), channels doubled, of maps one after the other (arXiv:1603.05201)."""
+    return elu(torch.cat([*maps, *(-x for x in maps)], dim=1))

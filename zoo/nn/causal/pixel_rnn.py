@@ -1,0 +1,135 @@
+"""What the two recurrent networks of van den Oord et al. (2016), arXiv:1601.06759, have in common.
+
+    h = conv_A(x)                                       7 x 7
+    h = h + conv1(LSTM(h))                              layers of 2h -> h -> 2h features
+    features = conv1(relu(conv1(relu(h))))
+
+A convolution, for all pixels at once, tells the gates what they get from the input (input-to-state). What
+they get from neighbours (state-to-state) is found row by row, or diagonal by diagonal.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from distributions.ancestral import fixed_point
+from flows.nn.conditioner import FromContext
+from zoo.nn.causal.convolution import CausalConv2d, channel_mask, masked_conv
+from zoo.nn.causal.network import CausalNetwork
+from zoo.nn.causal.places import Place
+
+
+class PixelRNN(CausalNetwork):
+    """Base of `RowLSTM` and `DiagonalBiLSTM`; see the module's docstring.
+
+    Args:
+        image_shape: (C, H, W).
+        features: F, of what is returned at each pixel.
+        layer: makes an `LSTMLayer`.
+        channels: h, half the width of the residual stream.
+        layers: their number.
+        head: channels of the last hidden layer.
+        kernel: of the first layer, odd.
+        groups: see `CausalNetwork`.
+        context: shape of one context; it is added to the gates of every layer.
+    """
+
+    sampler = staticmethod(fixed_point)
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        features: int,
+        *,
+        layer: Callable[..., nn.Module],
+        channels: int,
+        layers: int,
+        head: int,
+        kernel: int,
+        groups: int,
+        context: int | Sequence[int] | None,
+    ) -> None:
+        super().__init__(image_shape, groups=groups, context=context, margin=kernel // 2)
+        wide, size = 2 * channels, self.event_shape[1:]
+        self.out_shape = (features, *size)
+        self.first = masked_conv(self.event_shape[0], wide, kernel, kind="A", groups=groups, reads_image=True)
+        self.layers = nn.ModuleList(
+            layer(channels, groups=groups, context=self.context_shape, size=size) for _ in range(layers)
+        )
+        self.head = masked_conv(wide, head, 1, kind="B", groups=groups)
+        self.last = masked_conv(head, features, 1, kind="B", groups=groups)
+
+    def features(self, x: Tensor, context: Tensor | None, at: Place) -> Tensor:
+        """Features everywhere, the only place at which a recurrence is evaluated."""
+        h = self.first(x, at)
+        for layer in self.layers:
+            h = layer(h, context)
+        return self.last(self.head(h.relu(), at).relu(), at)
+
+
+class LSTMLayer(nn.Module):
+    """A residual layer of `PixelRNN`: h + conv1(LSTM(h)); derive from it and define `recur`.
+
+    Args:
+        channels: h, of the state.
+        taps: columns of the input-to-state convolution, the last of them the pixel's own.
+        directions: in how many the recurrence runs, each with gates and initial states of its own.
+        neighbours: whose states each gate gets.
+        groups: see `CausalNetwork`.
+        context: its shape, if there is one.
+        size: (H, W).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        taps: int,
+        directions: int,
+        neighbours: int,
+        groups: int,
+        context: tuple[int, ...] | None,
+        size: Sequence[int],
+    ) -> None:
+        super().__init__()
+        gates = 4 * directions
+        mask = torch.ones(gates * channels, 2 * channels, 1, taps, dtype=torch.bool)
+        mask[..., 0, -1] = channel_mask(channels, 2 * channels, groups, "B").repeat(gates, 1)
+        self.to_gates = CausalConv2d(
+            2 * channels, gates * channels, (1, taps), top=0, left=taps - 1, mask=mask
+        )
+        self.state_to_gates = nn.Parameter(torch.empty(directions, neighbours * channels, 4 * channels))
+        bound = (neighbours * channels) ** -0.5
+        nn.init.uniform_(self.state_to_gates, -bound, bound)
+        self.initial = nn.Parameter(torch.zeros(2, directions, 1, 1, channels))  # state and cell
+        self.widen = masked_conv(channels, 2 * channels, 1, kind="B", groups=groups)
+        self.context = FromContext(context, (gates * channels, *size)) if context else None
+
+    def forward(self, h: Tensor, context: Tensor | None) -> Tensor:
+        """The sum of h (N, 2h, H, W) and what the layer adds."""
+        gates = self.to_gates(h)
+        if self.context is not None and context is not None:
+            gates = gates + _widened(self.context(context), gates.shape[-1])
+        return h + self.widen(self.recur(gates))
+
+    def recur(self, gates: Tensor) -> Tensor:
+        """States (N, h, H, W) of what the input tells the gates, (N, 4h directions, H, W)."""
+        raise NotImplementedError
+
+
+def lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    r"""State and cell, (\*batch, h) each, of the gates o, f, i, g before their nonlinearities, (\*batch, 4h).
+
+    c' = σ(f) c + σ(i) tanh(g),   s' = σ(o) tanh(c')
+    """
+    channels = cell.shape[-1]
+    o, f, i = gates[..., : 3 * channels].sigmoid().chunk(3, dim=-1)
+    cell = torch.addcmul(f * cell, i, gates[..., 3 * channels :].tanh())
+    return o * cell.tanh(), cell
+
+
+def _widened(added: Tensor, width: int) -> Tensor:
+    """What a context adds; nothing in columns to the right of the image."""
+    return added if added.shape[-1] == 1 else F.pad(added, (0, width - added.shape[-1]))

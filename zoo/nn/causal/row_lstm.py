@@ -1,0 +1,77 @@
+"""Row LSTM (van den Oord, Kalchbrenner & Kavukcuoglu 2016), arXiv:1601.06759.
+
+    (o, f, i, g)(r) = conv_is(h)(r) + conv_ss(s(r - 1))         1 x 3, the first with mask B
+    c(r) = σ(f) c(r - 1) + σ(i) tanh(g),   s(r) = σ(o) tanh(c(r))
+
+All pixels of a row at once. A pixel sees a triangle above it: a state of the row above reaches one column
+further to the right. `DiagonalBiLSTM` sees everything.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.nn.causal.pixel_rnn import LSTMLayer, PixelRNN, lstm_cell
+
+
+class RowLSTM(PixelRNN):
+    """See the module's docstring; a sample is found by `fixed_point`.
+
+    Args:
+        image_shape: (C, H, W).
+        features: F, of what is returned at each pixel.
+        channels: h, of the states and half the width of the residual stream.
+        layers: their number.
+        head: channels of the last hidden layer.
+        kernel: of the first layer, odd.
+        groups: see `CausalNetwork`.
+        context: shape of one context; it is added to the gates of every layer.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        features: int,
+        *,
+        channels: int = 16,
+        layers: int = 7,
+        head: int = 32,
+        kernel: int = 7,
+        groups: int = 1,
+        context: int | Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(
+            image_shape,
+            features,
+            layer=partial(RowLayer, taps=2, directions=1, neighbours=3),
+            channels=channels,
+            layers=layers,
+            head=head,
+            kernel=kernel,
+            groups=groups,
+            context=context,
+        )
+
+
+class RowLayer(LSTMLayer):
+    """A layer whose states follow from those of the row above: to the left, above, and to the right."""
+
+    def recur(self, gates: Tensor) -> Tensor:
+        """States, row by row; in the loop, features come last: (W, N, h)."""
+        rows = gates.permute(2, 3, 0, 1).contiguous().unbind()
+        state, cell = self.initial[:, 0].expand(-1, *rows[0].shape[:2], -1)
+        states = []
+        for row in rows:
+            state, cell = lstm_cell(self._with_neighbours(row, state), cell)
+            states.append(state)
+        return torch.stack(states).permute(2, 3, 0, 1)
+
+    def _with_neighbours(self, row: Tensor, above: Tensor) -> Tensor:
+        """The gates of a row, with what the states of the row above add."""
+        padded = F.pad(above, (0, 0, 0, 0, 1, 1))
+        neighbours = torch.cat([padded[:-2], above, padded[2:]], dim=-1)
+        gates = torch.addmm(row.flatten(0, 1), neighbours.flatten(0, 1), self.state_to_gates[0])
+        return gates.view_as(row)
