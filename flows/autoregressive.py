@@ -33,8 +33,9 @@ class Autoregressive(Flow):
         event_shape: D, or (C, H, W). The order is that of the elements; in an image that of rows, of pixels
             in a row, of channels in a pixel.
         univariate: f.
-        hidden: widths of the hidden layers of the network, channels for images: `flows.nn.made.MADE`,
-            `flows.nn.masked_conv.MaskedConvNet`. Its last layer starts at zero, the flow at the identity.
+        hidden: widths of the hidden layers of the network, 128 and 128 by default, of `flows.nn.made.MADE`; for
+            images channels, 32 and 32, of `flows.nn.masked_conv.MaskedConvNet`. Its last layer starts at zero,
+            the flow at the identity.
         reverse: whether the order is the opposite one; alternate it.
         net: another network in its place, in any order of its own: called with x and the context or None, it
             returns (\*batch, P D) or (\*batch, P C, H, W) where the P parameters of an element depend on the
@@ -52,7 +53,7 @@ class Autoregressive(Flow):
         event_shape: int | Sequence[int],
         univariate: Univariate,
         *,
-        hidden: Sequence[int] = (128, 128),
+        hidden: Sequence[int] | None = None,
         reverse: bool = False,
         net: Any = None,
         context: int | Sequence[int] | None = None,
@@ -166,11 +167,15 @@ class MAF(Inverse):
 
 
 def _network(
-    shape: Shape, size: int, *, hidden: Sequence[int], reverse: bool, context: Shape | None
+    shape: Shape, size: int, *, hidden: Sequence[int] | None, reverse: bool, context: Shape | None
 ) -> nn.Module:
     if len(shape) == 1:
         order = range(shape[0])[::-1] if reverse else None
-        return MADE(shape[0], size, hidden=hidden, order=order, context=context)
+        return MADE(
+            shape[0], size, hidden=(128, 128) if hidden is None else hidden, order=order, context=context
+        )
     if len(shape) == 3:
-        return MaskedConvNet(shape, size, hidden=hidden, reverse=reverse, context=context)
+        return MaskedConvNet(
+            shape, size, hidden=(32, 32) if hidden is None else hidden, reverse=reverse, context=context
+        )
     raise ValueError(f"expected events of shape D or (C, H, W), or a net for them; got {shape} and no net")

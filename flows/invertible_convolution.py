@@ -14,12 +14,14 @@ from flows.flow import Flow, Pass
 class InvertibleConv(Flow):
     r"""The invertible 1x1 convolution (Glow, Kingma & Dhariwal 2018), arXiv:1807.03039, section 3.2.
 
-    Forward:    y = W x at every pixel,  W = P L (U + diag(sign exp(s)))
+    Forward:    y = W x at every pixel,  W = Q L (U + diag(exp(s)))
     Inverse:    x = W^-1 y, by two triangular solves for W^-1
     log |det|:  H W sum_c s_c, without H W for vectors
 
-    P is a fixed permutation, L unit lower and U strictly upper triangular, sign is fixed; all of them come
-    from the random orthogonal matrix that W starts at. Values keep their precision under autocast.
+    Q is a fixed random rotation, L unit lower and U strictly upper triangular. (The paper's Q is the
+    permutation of a rotation's LU decomposition; so L and U start at the identity, and W stays well
+    conditioned as they leave it.) The entries of L and U are stored times sqrt(C): equal steps of all of them
+    turn W no further where there are more channels. Values keep their precision under autocast.
 
     Args:
         event_shape: (C, H, W), or D for a linear map of vectors.
@@ -34,50 +36,46 @@ class InvertibleConv(Flow):
     True
     """
 
-    permutation: Tensor
-    signs: Tensor
+    rotation: Tensor
+    rounding: Tensor
 
     def __init__(self, event_shape: int | Sequence[int]) -> None:
         super().__init__(event_shape)
         channels, *pixels = self.event_shape
         if channels < 2:
             raise ValueError(f"expected at least 2 channels to mix; got {channels}: ActNorm scales one")
-        self.pixels = math.prod(pixels)
-        permutation, lower, upper = torch.linalg.lu(_orthogonal(channels))
-        diagonal = upper.diagonal()
-        dtype = torch.get_default_dtype()
-        self.register_buffer("permutation", permutation.argmax(1))
-        self.register_buffer("signs", diagonal.sign().to(dtype))
-        self.log_scale = nn.Parameter(diagonal.abs().log().to(dtype))
-        self.triangles = nn.Parameter((lower.tril(-1) + upper.triu(1)).to(dtype))
+        self.pixels, self.gain = math.prod(pixels), channels**-0.5
+        rotation = _orthogonal(channels).to(torch.get_default_dtype())
+        self.register_buffer("rotation", rotation)
+        self.register_buffer("rounding", torch.linalg.slogdet(rotation.double()).logabsdet.to(rotation.dtype))
+        self.log_scale = nn.Parameter(torch.zeros(channels))
+        self.triangles = nn.Parameter(torch.zeros(channels, channels))
 
     def weight(self) -> Tensor:
         """W, (C, C)."""
         with _without_autocast(self.triangles):
             lower, upper = self._factors()
-            return (lower @ upper)[self.permutation]
+            return self.rotation @ (lower @ upper)
 
     def inverse_weight(self) -> Tensor:
-        """W^-1, (C, C)."""
+        """W^-1 = U^-1 L^-1 Q^-1, (C, C)."""
         lower, upper = self._factors()
-        permuted = self._identity()[:, self.permutation]
-        half = torch.linalg.solve_triangular(lower, permuted, upper=False, unitriangular=True)
+        turned = self.rotation.T
+        back = 2 * turned - turned @ self.rotation @ turned  # one step of Newton's: Q is rounded
+        half = torch.linalg.solve_triangular(lower, back, upper=False, unitriangular=True)
         return torch.linalg.solve_triangular(upper, half, upper=True)
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         """L and U with its diagonal."""
-        diagonal = self.signs * self.log_scale.exp()
-        lower = self.triangles.tril(-1) + self._identity()
-        return lower, self.triangles.triu(1) + self._identity() * diagonal
-
-    def _identity(self) -> Tensor:
-        return torch.eye(len(self.signs), dtype=self.signs.dtype, device=self.signs.device)
+        triangles = self.triangles * self.gain
+        identity = torch.eye(len(triangles), dtype=triangles.dtype, device=triangles.device)
+        return triangles.tril(-1) + identity, triangles.triu(1) + identity * self.log_scale.exp()
 
     def _forward(self, x: Tensor, context: Tensor | None) -> Pass:
-        return self._mixed(x, self.weight()), self._log_det(x, self.log_scale)
+        return self._mixed(x, self.weight()), self._log_det(x)
 
     def _backward(self, y: Tensor, context: Tensor | None) -> Pass:
-        return self._mixed(y, self.inverse_weight()), self._log_det(y, -self.log_scale)
+        return self._mixed(y, self.inverse_weight()), -self._log_det(y)
 
     def _mixed(self, x: Tensor, weight: Tensor) -> Tensor:
         with _without_autocast(x):
@@ -87,8 +85,10 @@ class InvertibleConv(Flow):
             # the convolution by another name: on a CPU half to three quarters of conv2d's time
             return torch.bmm(weight.expand(len(pixels), -1, -1), pixels).view(x.shape)
 
-    def _log_det(self, x: Tensor, log_scale: Tensor) -> Tensor:
-        return (self.pixels * log_scale.sum()).to(x.dtype).expand(x.shape[: -len(self.event_shape)])
+    def _log_det(self, x: Tensor) -> Tensor:
+        """Of W, with that of the rounded Q, which is not quite 0."""
+        log_det = self.pixels * (self.log_scale.sum() + self.rounding)
+        return log_det.to(x.dtype).expand(x.shape[: -len(self.event_shape)])
 
 
 def _orthogonal(size: int) -> Tensor:

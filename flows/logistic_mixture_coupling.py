@@ -24,6 +24,6 @@ class LogisticMixtureCoupling(Coupling):
     """
 
     def __init__(
-        self, event_shape: int | Sequence[int], *, components: int = 8, bound: float = 3.0, **options: Any
+        self, event_shape: int | Sequence[int], *, components: int = 8, bound: float = 2.0, **options: Any
     ) -> None:
         super().__init__(event_shape, Inverted(LogisticMixture(components, bound)), **options)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch._higher_order_ops import while_loop
 
 Function = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -17,7 +16,8 @@ def solve_increasing(function: Function, y: Tensor, lower: Tensor, upper: Tensor
 
     Newton's method inside a bracket that shrinks: steps end at the bracket, and it bisects where one does
     not halve the step before the last (as "rtsafe", Press et al., Numerical Recipes, section 9.4). It stops
-    early when all have settled, but for an eager GPU, which it would keep waiting, and ``vmap``.
+    early when all have settled, but for a GPU, which it would keep waiting, and ``vmap``. ``torch.compile``
+    runs it as it is: a graph break, an error under ``fullgraph=True``.
 
     The search has no gradient. It is that of the implicit function, dx = (dy - df) / f'(x), in y and in
     whatever f depends on: exact to first order; derivatives of it are not.
@@ -33,8 +33,7 @@ def solve_increasing(function: Function, y: Tensor, lower: Tensor, upper: Tensor
     >>> solve_increasing(lambda x: (x**3, torch.log(3 * x**2)), y, torch.zeros(2), y)
     tensor([1., 2.])
     """
-    with torch.no_grad():
-        root = _search(function, y, lower, upper).detach()
+    root = _search(function, y, lower, upper).detach()
     value, log_slope = function(root)
     error = value - y
     return root - (error - error.detach()) * _inverse_slope(log_slope.detach())  # the value is the root's
@@ -53,35 +52,17 @@ class _State(NamedTuple):
     settled: Tensor
 
 
+@torch.compiler.disable(reason="a numerical inverse is a search")
+@torch.no_grad()
 def _search(function: Function, y: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
     x, width = (lower + upper) / 2, upper - lower
     infinite, settled = torch.full_like(x, torch.inf), torch.zeros_like(x, dtype=torch.bool)
     state = _State(x, x, infinite, lower, upper, width, width, settled)
-    iterations = _ITERATIONS.get(y.dtype, 40)
-    if torch.compiler.is_compiling():
-        return _compiled(function, y, state, iterations)
-    for _ in range(iterations):
+    for _ in range(_ITERATIONS.get(y.dtype, 40)):
         state = _advanced(function, y, state)
         if _agree(state.settled):
             break
     return state.root
-
-
-def _compiled(function: Function, y: Tensor, state: _State, iterations: int) -> Tensor:
-    """The same loop, traced once instead of once an iteration."""
-
-    def going(count: Tensor, *state: Tensor) -> Tensor:
-        return (count < iterations) & ~state[-1].all()
-
-    def body(count: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        return count + 1, *_unaliased(_advanced(function, y, _State(*state)))
-
-    start = torch.zeros((), dtype=torch.long, device=y.device)
-    return while_loop(going, body, (start, *_unaliased(state)))[2]
-
-
-def _unaliased(state: _State) -> list[Tensor]:
-    return [t.clone(memory_format=torch.contiguous_format) for t in state]
 
 
 def _advanced(function: Function, y: Tensor, state: _State) -> _State:

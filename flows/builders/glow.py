@@ -12,10 +12,10 @@ from flows.multi_scale import halvings, multi_scale
 def glow(
     event_shape: int | Sequence[int],
     *,
-    steps: int = 8,
+    steps: int = 4,
     scales: int | None = None,
     hidden: Sequence[int] = (128, 128),
-    bound: float | None = 3.0,
+    bound: float | None = 2.0,
     context: int | Sequence[int] | None = None,
 ) -> Composed:
     """Glow (Kingma & Dhariwal 2018), arXiv:1807.03039.

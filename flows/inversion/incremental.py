@@ -76,7 +76,8 @@ def _levels(net: Any, x: Tensor, batch: torch.Size, context: Tensor | None) -> l
     levels: list[Any] = []
     below, degrees_below = x, range(1, net.features + 1)  # an element of rank r is known from degree r + 1 on
     for i, layer in enumerate(net.layers):
-        weight = layer.weight[:, net.order] if i == 0 else layer.weight
+        weight = layer.masked_weight()
+        weight = weight[:, net.order] if i == 0 else weight
         added = net.context(context) if i == 0 and net.context is not None else 0.0
         start = (layer.bias + added).expand(*batch, -1).reshape(-1, len(weight)).T  # (H, N)
         if i < len(net.degrees):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from flows.flow import Shape
+from flows.nn.output import ConvOutput, DenseOutput
 
 
 def conditioner(
@@ -32,9 +33,10 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         widths = [in_shape[0], *hidden, out_shape[0]]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
+        *hidden_layers, last = itertools.pairwise(widths)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in hidden_layers)
+        self.layers.append(DenseOutput(*last))
         self.context = None if context is None else FromContext(context, (widths[1],))
-        zero(self.layers[-1])
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The output for x and the context."""
@@ -56,12 +58,10 @@ class ConvNet(nn.Module):
         super().__init__()
         widths = [in_shape[0], *hidden, out_shape[0]]
         kernels = [3, *[1] * (len(hidden) - 1), 3][-len(widths) + 1 :]
-        self.layers = nn.ModuleList(
-            nn.Conv2d(a, b, kernel, padding=kernel // 2)
-            for (a, b), kernel in zip(itertools.pairwise(widths), kernels, strict=True)
-        )
+        *hidden_layers, last = zip(itertools.pairwise(widths), kernels, strict=True)
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, k, padding=k // 2) for (a, b), k in hidden_layers)
+        self.layers.append(ConvOutput(*last[0], last[1]))
         self.context = None if context is None else FromContext(context, (widths[1], *in_shape[1:]))
-        zero(self.layers[-1])
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The output for x and the context."""
@@ -117,9 +117,3 @@ def over_images(layer: nn.Module, x: Tensor) -> Tensor:
     r"""A layer for (N, C, H, W) applied to (\*batch, C, H, W)."""
     y = layer(x.reshape(-1, *x.shape[-3:]))
     return y.reshape(*x.shape[:-3], *y.shape[1:])
-
-
-def zero(layer: nn.Module) -> None:
-    """Set a layer's parameters to zero."""
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)

@@ -6,7 +6,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from flows.flow import Shape
-from flows.nn.conditioner import FromContext, over_images, zero
+from flows.nn.conditioner import FromContext, over_images
+from flows.nn.output import ConvOutput
 
 
 class GatedConvNet(nn.Module):
@@ -46,8 +47,7 @@ class GatedConvNet(nn.Module):
             self.others.append(GatedConv(width))
             if heads:
                 self.others.append(GatedAttention(shape, heads))
-        self.others.append(nn.Conv2d(width, out_shape[0], 3, padding=1))
-        zero(self.others[-1])
+        self.others.append(ConvOutput(width, out_shape[0], 3))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The output for x and the context."""

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows.inversion.incremental import incremental
-from flows.nn.conditioner import FromContext, zero
+from flows.nn.conditioner import FromContext
+from flows.nn.output import gain, zero
 
 
 class MADE(nn.Module):
@@ -62,9 +63,9 @@ class MADE(nn.Module):
         self.degrees = [_spread(width, lowest, features) for width in hidden]
         self.register_buffer("order", elements)
         units = [ranks + 1, *map(torch.tensor, self.degrees), ranks.repeat(size)]
-        self.layers = nn.ModuleList(
-            MaskedLinear(after[:, None] >= before) for before, after in itertools.pairwise(units)
-        )
+        *hidden_masks, last = (after[:, None] >= before for before, after in itertools.pairwise(units))
+        self.layers = nn.ModuleList(MaskedLinear(mask) for mask in hidden_masks)
+        self.layers.append(MaskedLinear(last, gain=gain(last.shape[1])))
         self.context = None if context is None else FromContext(context, (len(units[1]),))
         zero(self.layers[-1])
 
@@ -84,21 +85,26 @@ class MADE(nn.Module):
 
 
 class MaskedLinear(nn.Linear):
-    """y = (W * mask) x + b.
+    """y = gain (W * mask) x + b.
 
     Args:
         mask: boolean, (out_features, in_features).
+        gain: see `flows.nn.output`.
     """
 
     mask: Tensor
 
-    def __init__(self, mask: Tensor) -> None:
+    def __init__(self, mask: Tensor, *, gain: float = 1.0) -> None:
         super().__init__(mask.shape[1], mask.shape[0])
-        self.register_buffer("mask", mask.to(self.weight.dtype))
+        self.register_buffer("mask", gain * mask.to(self.weight.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Y."""
-        return F.linear(x, self.weight * self.mask, self.bias)
+        return F.linear(x, self.masked_weight(), self.bias)
+
+    def masked_weight(self) -> Tensor:
+        """Gain (W * mask)."""
+        return self.weight * self.mask
 
 
 def _spread(width: int, lowest: int, features: int) -> list[int]:

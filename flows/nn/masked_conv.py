@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows.flow import Shape
-from flows.nn.conditioner import FromContext, zero
+from flows.nn.conditioner import FromContext
+from flows.nn.output import gain, zero
 
 
 class MaskedConv2d(nn.Conv2d):
@@ -31,6 +32,7 @@ class MaskedConv2d(nn.Conv2d):
         kernel_size: odd, or (height, width); zeros pad the image.
         include_current: see above.
         colors: number of colors a pixel.
+        gain: factor of the weight (`flows.nn.output`).
 
     Shapes: (N, C, H, W) to (N, C', H, W).
 
@@ -48,6 +50,7 @@ class MaskedConv2d(nn.Conv2d):
         *,
         include_current: bool,
         colors: int = 1,
+        gain: float = 1.0,
     ) -> None:
         height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
         if height % 2 == 0 or width % 2 == 0:
@@ -56,7 +59,7 @@ class MaskedConv2d(nn.Conv2d):
         before = torch.arange(height * width).reshape(height, width) < height * width // 2
         mask = before.repeat(out_channels, in_channels, 1, 1)
         mask[:, :, height // 2, width // 2] = _sees(in_channels, out_channels, colors, include_current)
-        self.register_buffer("mask", mask.to(self.weight.dtype))
+        self.register_buffer("mask", gain * mask.to(self.weight.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution with the masked kernel."""
@@ -110,7 +113,7 @@ class MaskedConvNet(nn.Module):
         event_shape: Shape,
         size: int,
         *,
-        hidden: Sequence[int] = (64, 64),
+        hidden: Sequence[int] = (32, 32),
         kernel: int = 3,
         reverse: bool = False,
         context: Shape | None = None,
@@ -127,7 +130,9 @@ class MaskedConvNet(nn.Module):
             for i, (a, b) in enumerate(widths)
         )
         self.across = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for width in hidden)
-        self.last = MaskedConv2d(hidden[-1], size * colors, 1, include_current=True, colors=colors)
+        self.last = MaskedConv2d(
+            hidden[-1], size * colors, 1, include_current=True, colors=colors, gain=gain(hidden[-1])
+        )
         self.context = None if context is None else FromContext(context, (hidden[0], *event_shape[1:]))
         zero(self.last)
 

@@ -29,7 +29,7 @@ class LogisticMixture:
     """
 
     components: int = 8
-    bound: float = 3.0
+    bound: float = 2.0
 
     def __post_init__(self) -> None:
         if self.components < 1:

@@ -131,9 +131,10 @@ def generated(flow, x):
 
 
 def matrix(part):
-    lower = part.triangles.tril(-1) + torch.eye(len(part.triangles))
-    upper = part.triangles.triu(1) + torch.diag(part.signs * part.log_scale.exp())
-    return (lower @ upper)[part.permutation]
+    triangles = part.triangles * part.gain
+    lower = triangles.tril(-1) + torch.eye(len(triangles))
+    upper = triangles.triu(1) + torch.diag(part.log_scale.exp())
+    return part.rotation @ lower @ upper
 
 
 def network(net, x):

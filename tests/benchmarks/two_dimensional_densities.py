@@ -3,7 +3,8 @@
     python -m tests.benchmarks.two_dimensional_densities [seed ...]     (pip install '.[bench]')
 
 Prints E[-log q(x)] - entropy, the KL divergence in nats, over 20,000 new points after 1500 Adam steps of
-256 points: eight Gaussians on a ring of radius 2 (standard deviation 0.2), a checkerboard on [-2, 2]^2.
+256 points at a rate that falls from 5e-3 along a cosine: eight Gaussians on a ring of radius 2 (standard
+deviation 0.2), a checkerboard on [-2, 2]^2. Networks have two hidden layers of 128.
 """
 
 import math
@@ -17,10 +18,10 @@ import torch
 import zuko
 from torch import Tensor, nn
 
-from flows import Composed, Permutation, SplineCoupling
+from flows import Composed, SplineAutoregressive
 from flows.builders import maf, real_nvp
 
-HIDDEN = (64, 64)
+HIDDEN, RATE, STEPS = (128, 128), 5e-3, 1500
 
 
 def main(seeds: list[int]) -> None:
@@ -41,11 +42,13 @@ def gap(make: Callable[[], Any], draw: Callable[[int], Tensor], entropy: float, 
     """KL(p || q) of a trained flow, by Monte Carlo."""
     torch.manual_seed(seed)
     parameters, log_prob = make()
-    adam = torch.optim.Adam(parameters, lr=1e-3)
-    for _ in range(1500):
+    adam = torch.optim.Adam(parameters, lr=RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, STEPS)
+    for _ in range(STEPS):
         adam.zero_grad()
         (-log_prob(draw(256)).mean()).backward()
         adam.step()
+        schedule.step()
     with torch.no_grad():
         return -log_prob(draw(20_000)).mean().item() - entropy
 
@@ -75,12 +78,8 @@ def zukos(flow: nn.Module) -> Any:
 
 
 def splines() -> Composed:
-    """Three pairs of spline couplings."""
-    layers = [
-        [SplineCoupling(2, bins=8, hidden=HIDDEN), Permutation.reverse(2), SplineCoupling(2, hidden=HIDDEN)]
-        for _ in range(3)
-    ]
-    return Composed([flow for layer in layers for flow in layer])
+    """Three autoregressive splines, read as densities in one pass, the order reversed in between."""
+    return Composed([SplineAutoregressive(2, hidden=HIDDEN, reverse=i % 2 == 1).inv for i in range(3)])
 
 
 DATA = {"ring": (ring, 1.6981), "checkerboard": (checkerboard, math.log(8))}
@@ -89,8 +88,8 @@ FLOWS: dict[str, Callable[[], Any]] = {
     "RealNVP, 8 layers, zuko": lambda: zukos(zuko.flows.RealNVP(2, transforms=8, hidden_features=HIDDEN)),
     "MAF, 5 layers": lambda: ours(maf(2, layers=5, hidden=HIDDEN)),
     "MAF, 5 layers, zuko": lambda: zukos(zuko.flows.MAF(2, transforms=5, hidden_features=HIDDEN)),
-    "spline couplings, 3 pairs": lambda: ours(splines()),
-    "NSF (autoregressive), 3 layers, zuko": lambda: zukos(
+    "autoregressive splines, 3 layers": lambda: ours(splines()),
+    "autoregressive splines, 3 layers, zuko": lambda: zukos(
         zuko.flows.NSF(2, transforms=3, hidden_features=HIDDEN)
     ),
 }

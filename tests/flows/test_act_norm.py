@@ -145,7 +145,8 @@ def _initialised_on(rank, file, results):
 def test_processes_agree_on_all_their_data(tmp_path):
     x, results = data((3, 2, 2), (8,)), str(tmp_path / "out")
     torch.save(x, results + ".in")
-    torch.multiprocessing.spawn(_initialised_on, args=(tmp_path / "rendezvous", results), nprocs=2)
+    arguments = (tmp_path / "rendezvous", results)
+    torch.multiprocessing.start_processes(_initialised_on, arguments, nprocs=2, start_method="fork")
     alone = ActNorm((3, 2, 2))
     alone.inverse_and_log_det(x)
     for rank in range(2):

@@ -2,24 +2,35 @@
 
 import math
 
+import pytest
 import torch
 
 from tests.flows.catalogue import CASES, flows_of_the_plane
 from tests.flows.named.case import context, density
 
 
+def wide():
+    """Nodes and weights of the trapezoidal rule in t, x = sinh(sinh(t)): |x| <= 530, densest at 0."""
+    t = torch.linspace(-2.65, 2.65, 251, dtype=torch.float64)
+    return t.sinh().sinh(), t.sinh().cosh() * t.cosh() * (t[1] - t[0])
+
+
+def fine():
+    """Those for splines, whose bins can be narrow, and which leave alone what is beyond 5."""
+    x = torch.linspace(-7, 7, 501, dtype=torch.float64)
+    return x, (x[1] - x[0]).expand_as(x)
+
+
 @flows_of_the_plane
 def test_mass_is_one(name):
-    """By the trapezoidal rule on [-9, 9]^2, whose ends contribute nothing; for three contexts at once."""
+    """For each of three contexts."""
     flow = CASES[name].trained()
-    line = torch.linspace(-9, 9, 301, dtype=torch.float64)
-    grid = torch.cartesian_prod(line, line)
-    c = context(flow, (3, 1))
-    with torch.no_grad():
-        log_prob = density(flow, c).log_prob(grid)
-    mass = torch.logsumexp(log_prob, -1).exp() * (line[1] - line[0]) ** 2
-    assert mass.shape == (() if c is None else (3,))
-    torch.testing.assert_close(mass, torch.ones_like(mass), rtol=0, atol=2e-3)
+    x, weight = fine() if "spline" in name else wide()
+    grid, weights = torch.cartesian_prod(x, x), torch.cartesian_prod(weight, weight).prod(-1)
+    for seed in range(1, 4) if flow.context_shape else [None]:
+        with torch.no_grad():
+            mass = density(flow, context(flow, seed=seed)).log_prob(grid).exp() @ weights
+        assert mass.item() == pytest.approx(1.0, abs=2e-3)
 
 
 @flows_of_the_plane
@@ -30,4 +41,4 @@ def test_density_is_no_normal(name):
     with torch.no_grad():
         log_prob = density(flow, context(flow, (1,))).log_prob(x)
     normal = -x.square().sum(-1) / 2 - math.log(2 * math.pi)
-    assert (log_prob - normal).abs().max() > 1e-5
+    assert (log_prob - normal).abs().max() > 0.01

@@ -55,7 +55,10 @@ def test_contexts_where_none_is_taken(name):
         (lambda: Masked(torch.tensor([True, True, True])), "passes 3 of 3"),
         (lambda: Masked(torch.tensor([False, False])), "passes 0 of 2"),
         (lambda: AffineCoupling(2, mask=torch.tensor([True, True])), "passes 2 of 2"),
-        (lambda: AffineCoupling(3, mask=torch.tensor([True, False])), r"shape \(3,\); got one of shape \(2,\)"),
+        (
+            lambda: AffineCoupling(3, mask=torch.tensor([True, False])),
+            r"shape \(3,\); got one of shape \(2,\)",
+        ),
         (lambda: checkerboard((3, 1, 1)), "1 x 1"),
         (lambda: Halves((1,)), "got 1"),
         (lambda: Permutation(3, order=[0, 1, 1]), r"\[0, 1, 1\]"),

@@ -51,12 +51,14 @@ def test_equals_pyro_with_its_weights():
         InvertibleConv((5, 3, 2)),
         torch.randn(4, 5, 3, 2),
     )
-    diagonal = theirs.LU.detach().diagonal()
-    with torch.no_grad():
-        ours.permutation.copy_(theirs.permutation.argmax(1))
-        ours.signs.copy_(diagonal.sign())
-        ours.log_scale.copy_(diagonal.abs().log())
-        ours.triangles.copy_(theirs.LU)
+    lu = theirs.LU.detach()
+    signs = lu.diagonal().sign()
+    with torch.no_grad():  # P L U = (P S) (S L S) (S U), S the signs of U's diagonal
+        ours.rotation.copy_(theirs.permutation * signs)
+        ours.rounding.zero_()
+        ours.log_scale.copy_(lu.diagonal().abs().log())
+        lower, upper = signs[:, None] * lu.tril(-1) * signs, signs[:, None] * lu.triu(1)
+        ours.triangles.copy_((lower + upper) / ours.gain)
         torch.testing.assert_close(ours(x), theirs(x), rtol=0, atol=1e-6)
         expected = theirs.log_abs_det_jacobian(x, theirs(x))
         torch.testing.assert_close(ours.call_and_log_det(x)[1], expected.expand(4), rtol=0, atol=1e-6)
