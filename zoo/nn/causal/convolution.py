@@ -199,6 +199,7 @@ def masked_conv(
     mask = torch.ones(out_channels, in_channels, height, width, dtype=torch.bool)
     mask[..., -1, kernel // 2 + 1 :] = False
     mask[..., -1, kernel // 2] = channel_mask(out_channels, in_channels, groups, kind)
+    everything = kernel == groups == 1 and kind == "B"
     return CausalConv2d(
         in_channels,
         out_channels,
@@ -206,7 +207,7 @@ def masked_conv(
         top=kernel // 2,
         left=kernel // 2,
         reads_image=reads_image,
-        mask=mask,
+        mask=None if everything else mask,
     )
 
 
