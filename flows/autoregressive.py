@@ -33,9 +33,9 @@ class Autoregressive(Flow):
         event_shape: D, or (C, H, W). The order is that of the elements; in an image that of rows, of pixels
             in a row, of channels in a pixel.
         univariate: f.
-        hidden: widths of the hidden layers of the network, 128 and 128 by default, of `flows.nn.made.MADE`; for
-            images channels, 32 and 32, of `flows.nn.masked_conv.MaskedConvNet`. Its last layer starts at zero,
-            the flow at the identity.
+        hidden: widths of the hidden layers of the network, `flows.nn.made.MADE`, by default 128 and 128; for
+            images channels, of `flows.nn.masked_conv.MaskedConvNet`, by default 32 and 32. Its last layer
+            starts at zero, the flow at the identity.
         reverse: whether the order is the opposite one; alternate it.
         net: another network in its place, in any order of its own: called with x and the context or None, it
             returns (\*batch, P D) or (\*batch, P C, H, W) where the P parameters of an element depend on the

@@ -185,6 +185,11 @@ class Conditioned(OnePassTransform):
         flow._check_context(context)
 
     @property
+    def training(self) -> bool:
+        """Whether the flow is in training mode."""
+        return self.flow.training
+
+    @property
     def inv(self) -> "ConditionedInverse":
         """The inverse at the same context."""
         return ConditionedInverse(self)

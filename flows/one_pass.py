@@ -4,7 +4,8 @@
 the network again. So a value carries a receipt of the pass that made it: x, the log det and the state of the
 transform. The receipt lives and dies with the value, not with the transform: modules stay free of tensors of
 the last batch (copies, pickles, averages). It is good for one log det, and void when the value, x or a weight
-has changed in between, or gradients have been switched on or off for any of them.
+has changed in between, the transform has gone from training to evaluation or back, or gradients have been
+switched on or off for any of them.
 
 Changes are known by PyTorch's count of a tensor's edits, which three kinds of edit go past: those of
 ``tensor.data``, of tensors made in inference mode, and of a fused optimiser. Score a sample before such an
@@ -26,12 +27,15 @@ class Receipt:
         self, transform: Any, value: Tensor, source: Tensor, log_det: Tensor, *, inverse: bool
     ) -> None:
         self.transform, self.source, self.log_det, self.inverse = transform, source, log_det, inverse
+        self.training = _training(transform)
         self.tensors = _tensors(transform)  # kept, so that no other tensor gets their ids
         self.state = _state(value, source, self.tensors)
 
     def is_of(self, transform: Any, value: Tensor, *, inverse: bool) -> bool:
         """Whether that transform or its inverse, in the state it is in now, made the value as it is now."""
         if self.transform is not transform or self.inverse != inverse:
+            return False
+        if self.training != _training(transform):
             return False
         return self.state == _state(value, self.source, _tensors(transform))
 
@@ -103,6 +107,10 @@ def _with_receipt(value: Tensor, transform: Any, source: Tensor, log_det: Tensor
 def _receipt(value: Tensor) -> Receipt | None:
     made = getattr(value, "_receipt", None)
     return made if isinstance(made, Receipt) else None
+
+
+def _training(transform: Any) -> bool:
+    return bool(getattr(transform, "training", False))
 
 
 def _tensors(transform: Any) -> list[Tensor]:

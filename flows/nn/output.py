@@ -1,7 +1,7 @@
 r"""The last layer of a network: y = W h / sqrt(fan-in) + b, which starts at zero.
 
-Every step of Adam moves all weights alike, and y by their sum. So divided, a wide network's y moves no faster than a
-narrow one's, and a flow stays well conditioned whatever its width.
+Every step of Adam moves all weights alike, and y by their sum. So divided, a wide network's y moves no faster
+than a narrow one's, and a flow stays well conditioned whatever its width. Rates of 5e-3 to 1e-2 suit Adam.
 """
 
 import torch.nn.functional as F

@@ -184,3 +184,38 @@ def test_nothing_outlives_a_step(flow):
         assert not len(alive)
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_map_applied_twice_is_not_undone(flow, remembered):
+    """A receipt knows its direction: what a call made, another call takes further, and so the inverse."""
+    x = torch.randn(3, 4, dtype=torch.float64)
+    for map_ in (flow, flow.inv):
+        once = map_(x)
+        twice = map_(once if remembered else once.clone())
+        torch.testing.assert_close(twice, map_(map_(x).clone()), rtol=0, atol=0)
+        assert not torch.allclose(twice, x, rtol=0, atol=1e-3)
+        torch.testing.assert_close(
+            map_.log_abs_det_jacobian(once, twice), map_.call_and_log_det(once)[1], rtol=1e-9, atol=1e-9
+        )
+        torch.testing.assert_close(map_.inv(map_.inv(twice)), x, rtol=0, atol=1e-9)
+
+
+class Doubling(torch.nn.Module):
+    """A network that is another one in training, as one with dropout."""
+
+    def forward(self, x, context):
+        return torch.cat([x, x], -1) * (1 + self.training)
+
+
+@pytest.mark.parametrize("context", [None, torch.zeros(3, 1, dtype=torch.float64)], ids=["without", "with"])
+def test_a_mode_that_changes(context):
+    flow = AffineCoupling(4, net=Doubling(), context=None if context is None else 1)
+    base = dist.Normal(torch.zeros(4, dtype=torch.float64), 1.0).to_event(1)
+    p = dist.TransformedDistribution(base, [flow if context is None else flow.condition(context)])
+    y = p.rsample((3,))
+    flow.eval()
+    assert_true(p, y)
+    y = p.rsample((3,))
+    flow.train()
+    assert_true(p, y)
