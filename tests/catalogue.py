@@ -174,10 +174,10 @@ SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with coun
 }
 
 
-def experiment(name: str, shape: tuple[int, ...] | None = None) -> Any:
+def experiment(name: str, shape: tuple[int, ...] | None = None, **options: Any) -> Any:
     """The system of an experiment, with few channels where its family is known here."""
     families = [family for family in SMALLER if name.startswith(family)]
-    return build(name, shape, **(SMALLER[families[0]] if families else {}))
+    return build(name, shape, **(SMALLER[families[0]] if families else {}), **options)
 
 
 EXPERIMENTS = names()

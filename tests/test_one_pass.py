@@ -7,7 +7,8 @@ from pyro.infer import Trace_ELBO
 from flows.nn.conditioner import MLP, ConvNet
 from tests.catalogue import PAIRS, images, images_for, pair
 from tests.contracts import Calls
-from zoo import ELBO, ImportanceWeighted, log_likelihood, log_weights
+from zoo import ELBO, ImportanceWeighted, WaveNet, log_likelihood, log_weights
+from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.sampling import reconstruct
 
@@ -15,7 +16,7 @@ BIVAS = [name for name in PAIRS if name.startswith("biva")]
 bivas = pytest.mark.parametrize("name", BIVAS)
 
 
-NETWORKS = (GatedResNet, MLP, ConvNet)
+NETWORKS = (GatedResNet, MLP, ConvNet, CausalNetwork, WaveNet)
 
 
 def blocks(module):

@@ -7,10 +7,10 @@ import torch
 
 from tests.catalogue import IMAGE, PAIRS, images_for, pair, takes_grid
 from tests.contracts import seeded
-from zoo import reconstruct, sample
+from zoo import AutoregressiveDensity, complete, reconstruct, sample
 from zoo.errors import UsageError
 from zoo.joint import Joint
-from zoo.sampling import Tempered, tempered
+from zoo.sampling import Tempered, tempered, upper_half
 
 pairs = pytest.mark.parametrize("name", PAIRS)
 
@@ -87,16 +87,95 @@ def test_the_mean_belongs_to_the_latents_of_the_same_sample():
     torch.testing.assert_close(seeded(sample, model, 3, mean=True), expected)
 
 
-@pairs
+def has_latents(name):
+    model, _ = pair(name)
+    return not isinstance(model, AutoregressiveDensity)
+
+
+AUTOREGRESSIVE = [name for name in PAIRS if not has_latents(name)]
+WITHOUT_MEAN = "pixelvae"
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRS if name not in (*AUTOREGRESSIVE, WITHOUT_MEAN)])
 def test_reconstructions_are_means_given_a_posterior_draw(name):
     model, guide = pair(name)
     x = images_for(name)
     pictures = seeded(reconstruct, model, guide, x)
-    assert pictures.shape == x.shape
     assert not pictures.requires_grad
-    if "logistic" not in name:
-        expected = seeded(Joint(model, guide, x).sample)["x"].prior.mean
-        torch.testing.assert_close(pictures, expected.detach())
+    expected = seeded(Joint(model, guide, x).sample)["x"].prior.mean
+    torch.testing.assert_close(pictures, expected.detach())
+
+
+def test_reconstructions_are_draws_where_the_likelihood_has_no_mean():
+    model, guide = pair(WITHOUT_MEAN)
+    x = images_for(WITHOUT_MEAN)
+    pictures = seeded(reconstruct, model, guide, x)
+    assert not pictures.requires_grad
+    assert torch.equal(pictures, seeded(lambda: Joint(model, guide, x).sample()["x"].prior.sample()))
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_what_has_no_latents_completes_the_upper_half(name):
+    model, guide = pair(name)
+    x = images_for(name, 40)
+    pictures = seeded(reconstruct, model, guide, x)
+    assert torch.equal(pictures[..., :3, :], x[..., :3, :])
+    assert (pictures[..., 3:, :] != x[..., 3:, :]).any()
+    assert torch.equal(pictures, seeded(complete, model, x, upper_half(x)))
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_completing_sees_what_is_known(name):
+    """Given all but the last pixel, pixels are drawn by their probability given the rest."""
+    model, _ = pair(name)
+    x = images_for(name, 1).expand(2000, *IMAGE)
+    known = torch.ones(IMAGE, dtype=torch.bool)
+    known[..., -1, -1] = False
+    last = seeded(complete, model, x, known)[..., -1, -1].flatten()
+    values = last.unique()
+    candidates = x[: len(values)].clone()
+    candidates[..., -1, -1] = values[:, None]
+    with torch.no_grad():
+        masses = model.density().log_prob(candidates).softmax(0)
+    shares = torch.stack([(last == value).double().mean() for value in values])
+    errors = (masses * (1 - masses) / len(last)).sqrt() + 1e-9
+    assert ((shares - masses).abs() < 4.5 * errors).all()
+
+
+@pytest.mark.parametrize("name", [name for name in AUTOREGRESSIVE if "logistic" not in name])
+def test_a_cold_autoregressive_model_draws_one_image(name):
+    """Every pixel the most probable given those before it; at other temperatures images differ."""
+    model, _ = pair(name)
+    x = sample(model, 20, temperature=1e-6)
+    assert (x == x[0]).all()
+    factors = model.density().factors(x[:1]).base_dist
+    best = factors.probs.round() if hasattr(factors, "probs") else 2 * factors.logits.argmax(-1) / 3 - 1
+    torch.testing.assert_close(x[:1], best.detach().to(x))
+    assert (sample(model, 20) != x).any()
+    known = torch.zeros(IMAGE, dtype=torch.bool)
+    assert torch.equal(complete(model, torch.zeros_like(x), known, temperature=1e-6), x)
+
+
+def test_a_temperature_of_completions_is_checked():
+    model, _ = pair("pixelcnn")
+    with pytest.raises(UsageError, match="temperature > 0; got 0"):
+        complete(model, images_for("pixelcnn"), torch.tensor(True), temperature=0.0)
+
+
+def test_only_autoregressive_models_complete():
+    for name in ("vae", "density", "pixelvae"):
+        model, _ = pair(name)
+        with pytest.raises(UsageError, match="only autoregressive models without latent variables"):
+            complete(model, images_for(name), torch.tensor(True))
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_progress_of_a_sample_rises_to_one(name):
+    model, _ = pair(name)
+    shares = []
+    sample(model, 2, progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,9 @@ def _add_train(commands: Any) -> None:
 
 
 def _add_evaluate(commands: Any) -> None:
-    sub = commands.add_parser("evaluate", help="the log-likelihood of a run by importance sampling")
+    sub = commands.add_parser(
+        "evaluate", help="the log-likelihood of a run, by importance sampling if need be"
+    )
     sub.add_argument("run", metavar="RUN", help="run folder")
     sub.add_argument("--samples", type=int, default=1000, help="importance samples an image, K")
     sub.add_argument("--images", type=int, help="how many images, all by default")

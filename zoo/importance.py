@@ -137,6 +137,7 @@ class LogLikelihood:
             "log_likelihood_stderr_over_samples": self.stderr_over_samples,
             "bits_per_dim": self.bits_per_dim,
             "bits_per_dim_stderr": self.bits_per_dim_stderr,
+            "exact": self.exact,
             "samples": self.samples,
             "images": len(self.log_likelihood),
             "ess": self.ess.mean().item(),

@@ -41,8 +41,8 @@ class Terms:
     def means(self) -> dict[str, Tensor]:
         """Detached means for a log: ``elbo``, ``log_likelihood``, ``kl``, and ``kl/SITE`` of every latent."""
         kl = {name: term.detach().mean() for name, term in self.kl.items()}
-        log_likelihood = sum(term.detach().mean() for term in self.log_likelihood.values())
-        total = sum(kl.values(), torch.zeros(()))
+        log_likelihood = _total({name: term.detach().mean() for name, term in self.log_likelihood.items()})
+        total = sum(kl.values(), torch.zeros_like(log_likelihood))
         means: dict[str, Any] = {
             "elbo": log_likelihood - total,
             "log_likelihood": log_likelihood,

@@ -234,10 +234,12 @@ def _require_fitting_images(experiment: Experiment, data: ImageData) -> None:
                 "a Bernoulli likelihood is for binary images: add --set likelihood=logistic_mixture"
             )
         return
-    model = {"grid": "logistic mixture", "unit": "flow density"}[takes]
+    options = experiment.options()
+    family = {"logistic_mixture": "logistic mixture", "categorical": "softmax"}
+    model = "flow density" if takes == "unit" else family[options["likelihood"]]
     if binary:
         raise UsageError(f"a {model} is for grey levels: add --set binarize=none")
-    if (levels := experiment.options()["levels"]) != data.levels:
+    if (levels := options["levels"]) != data.levels:
         raise UsageError(
             f"the images have {data.levels} levels, the {model} {levels}: add --set levels={data.levels}"
         )

@@ -31,8 +31,9 @@ def sample(
     Args:
         model: called with ``n=n``.
         n: at least 1.
-        temperature: factor of the standard deviations of the latents and of a mixture likelihood's scales;
-            below 1 the samples are more typical and less varied.
+        temperature: factor of the standard deviations of the latents and of a mixture likelihood's scales,
+            divisor of the logits of autoregressive pixels; below 1 the samples are more typical and less
+            varied.
         mean: E[x | z] in place of x ~ p(x | z), where the likelihood has a mean: for pictures.
         progress: told the share that is done, up to 1, by models that draw site by site.
 
@@ -41,8 +42,7 @@ def sample(
     """
     if n < 1:
         raise UsageError(f"expected at least one sample; got {n}")
-    if not 0 < temperature < math.inf:
-        raise UsageError(f"expected a finite temperature > 0; got {temperature}")
+    _require_temperature(temperature)
     with evaluating(model), Tempered(temperature), Watched(progress), poutine.trace() as trace:
         x = model(n=n)
     return picture(trace.trace.nodes["x"]["fn"], x) if mean else x
@@ -63,23 +63,25 @@ def reconstruct(model: Any, guide: Any, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def complete(model: Any, x: Tensor, known: Tensor) -> Tensor:
+def complete(model: Any, x: Tensor, known: Tensor, *, temperature: float = 1.0) -> Tensor:
     """Images of an autoregressive model given some of their pixels; see `distributions.Autoregressive`.
 
     Args:
-        model: without latent variables.
+        model: a Pyro program without latent variables, called ``model(x)``.
         x: (B, C, H, W).
         known: boolean, broadcasts with x: the pixels that are kept.
+        temperature: of the pixels that are drawn, see `sample`.
 
     Raises:
-        UsageError: if the model is not autoregressive.
+        UsageError: if the model is not autoregressive, or the temperature is not positive and finite.
     """
+    _require_temperature(temperature)
     with evaluating(model), poutine.trace() as trace:
         model(x)
     likelihood = trace.trace.nodes["x"]["fn"]
     if len(trace.trace.nodes) > 1 or not hasattr(likelihood, "complete"):
         raise UsageError("only autoregressive models without latent variables complete images")
-    return likelihood.complete(x, known)
+    return tempered(likelihood, temperature).complete(x, known)
 
 
 def upper_half(x: Tensor) -> Tensor:
@@ -94,6 +96,11 @@ def picture(likelihood: Any, x: Tensor | None = None) -> Tensor:
         return likelihood.mean
     except NotImplementedError:
         return likelihood.sample() if x is None else x
+
+
+def _require_temperature(temperature: float) -> None:
+    if not 0 < temperature < math.inf:
+        raise UsageError(f"expected a finite temperature > 0; got {temperature}")
 
 
 class Tempered(Messenger):

@@ -101,6 +101,33 @@ MISTAKES = {
     "figures of a long name": ("list --json {place}/" + "o" * 300, USAGE, "File name too long"),
     # likelihoods that do not fit
     "a mixture of bits": (TRAIN + "--set likelihood=logistic_mixture", USAGE, "binarize=none"),
+    "even kernel": ("train pixelcnn_digits --out {place}/new --set kernel=4", USAGE, "an odd kernel; got 4"),
+    "no pixels left": (
+        "train pixelcnnpp_digits --out {place}/new --set dropout=1",
+        USAGE,
+        "dropout < 1; got 1",
+    ),
+    "no dilations": ("train wavenet_digits --out {place}/new --set dilations=", USAGE, "dilations >= 1"),
+    "a pixelcnn of grey": (
+        "train pixelcnn_digits --out {place}/new --set binarize=none",
+        USAGE,
+        "likelihood=logistic_mixture",
+    ),
+    "a softmax of bits": (
+        "train pixelcnn_digits --out {place}/new --set likelihood=categorical",
+        USAGE,
+        "a softmax is for grey levels: add --set binarize=none",
+    ),
+    "a softmax of other levels": (
+        "train row_lstm_digits --out {place}/new --set likelihood=categorical --set binarize=none",
+        USAGE,
+        "the images have 17 levels, the softmax 256: add --set levels=17",
+    ),
+    "colours of a pixelcnn++": (
+        "train pixelcnnpp_digits --out {place}/new --set data={place}/colours --set binarize=dynamic",
+        USAGE,
+        "likelihood=logistic_mixture for 3 channels",
+    ),
     "bits of grey": (TRAIN + "--set binarize=none", USAGE, "likelihood=logistic_mixture"),
     "other levels": (
         TRAIN + "--set binarize=none --set likelihood=logistic_mixture",
@@ -222,6 +249,9 @@ def _data(place):
     (place / "pictures").mkdir()
     Image.new("L", (8, 8)).save(place / "pictures" / "a.png")
     Image.new("RGB", (8, 8)).save(place / "pictures" / "b.png")
+    (place / "colours").mkdir()
+    for i in range(20):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(place / "colours" / f"{i}.png")
 
 
 def _configurations(place, trained):

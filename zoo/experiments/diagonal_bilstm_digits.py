@@ -2,7 +2,7 @@
 
     zoo train diagonal_bilstm_digits
 
-Not run here yet.
+Seed 0, one CPU thread, 168 s, 19,873 parameters: test log p(x) -16.92 +- 0.26 nats (exact, 297 images).
 """
 
 from zoo.experiments.experiment import Experiment
@@ -12,10 +12,10 @@ from zoo.options.training import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="Diagonal BiLSTM, 8x8 digits",
-    system=DiagonalBiLSTMOptions(channels=24, layers=2, kernel=5),
+    system=DiagonalBiLSTMOptions(channels=16, layers=2),
     data=DataOptions(data="digits", binarize="threshold"),
     image_shape=(1, 8, 8),
     training=TrainingOptions(
-        epochs=60, batch_size=50, optimizer="adam", learning_rate=2e-3, learning_rate_decay=0.999, ema=0.995
+        epochs=60, batch_size=50, optimizer="adam", learning_rate=4e-3, learning_rate_decay=0.999, ema=0.995
     ),
 )

@@ -18,5 +18,5 @@ EXPERIMENT = Experiment(
     system=FlowPlusPlusOptions(levels=17, components=4, width=24, blocks=1, noise_channels=24),
     data=DataOptions(data="digits", binarize="none"),
     image_shape=(1, 8, 8),
-    training=TrainingOptions(epochs=25, batch_size=50, learning_rate=2e-3, ema=0.995),
+    training=TrainingOptions(epochs=25, batch_size=50, learning_rate=1e-2, ema=0.995),
 )

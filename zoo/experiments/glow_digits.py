@@ -18,5 +18,5 @@ EXPERIMENT = Experiment(
     system=GlowOptions(levels=17, steps=6, hidden=(48, 48)),
     data=DataOptions(data="digits", binarize="none"),
     image_shape=(1, 8, 8),
-    training=TrainingOptions(epochs=50, batch_size=50, learning_rate=2e-3, ema=0.995),
+    training=TrainingOptions(epochs=30, batch_size=50, learning_rate=1e-2, ema=0.995),
 )

@@ -2,7 +2,7 @@
 
     zoo train pixelcnn_digits
 
-Not run here yet.
+Seed 0, one CPU thread, 54 s, 20,385 parameters: test log p(x) -17.88 +- 0.27 nats (exact, 297 images).
 """
 
 from zoo.experiments.experiment import Experiment
@@ -12,10 +12,10 @@ from zoo.options.training import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="PixelCNN, 8x8 digits",
-    system=PixelCNNOptions(channels=32, blocks=5, kernel=5),
+    system=PixelCNNOptions(channels=16, blocks=7),
     data=DataOptions(data="digits", binarize="threshold"),
     image_shape=(1, 8, 8),
     training=TrainingOptions(
-        epochs=60, batch_size=50, optimizer="adam", learning_rate=2e-3, learning_rate_decay=0.999, ema=0.995
+        epochs=40, batch_size=50, optimizer="adam", learning_rate=4e-3, learning_rate_decay=0.9985, ema=0.995
     ),
 )

