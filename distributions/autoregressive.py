@@ -44,6 +44,7 @@ class Autoregressive(dist.TorchDistribution):
         network: see `Network`.
         head: features (N, F, \*space) to a distribution over (C, \*space), independent in space.
         context: h, (\*B, \*context_shape), for a network that takes one.
+        batch_shape: \*B, for a network that takes none.
         sampler: how x is found from the noise: `distributions.ancestral.ancestral`, one pass a site, is the
             reference; `fixed_point` takes fewer; by default the network's own, or else `fixed_point`.
 
@@ -67,12 +68,13 @@ class Autoregressive(dist.TorchDistribution):
         head: Callable[[Tensor], Any],
         *,
         context: Tensor | None = None,
+        batch_shape: Any = (),
         sampler: Sampler | None = None,
         validate_args: bool | None = None,
     ) -> None:
         self.network, self.head, self.context = network, head, context
-        self.sampler: Any = sampler or getattr(network, "sampler", fixed_point)
-        batch = _context_batch(network.context_shape, context)
+        self.sampler: Any = getattr(network, "sampler", fixed_point) if sampler is None else sampler
+        batch = _context_batch(network.context_shape, context) or torch.Size(batch_shape)
         self.progress: Callable[[float], None] = unwatched
         super().__init__(batch, torch.Size(network.event_shape), validate_args=validate_args)
 
@@ -126,15 +128,18 @@ class Autoregressive(dist.TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Autoregressive":
         """The same distribution on a larger batch."""
-        new = self._get_checked_instance(Autoregressive, _instance)
-        batch = torch.Size(batch_shape)
-        new.network, new.head = self.network, self.head
-        new.sampler, new.progress = self.sampler, self.progress
-        new.context = self.context
-        if self.context is not None:
-            new.context = self.context.expand(batch + torch.Size(self.network.context_shape))
-        super(Autoregressive, new).__init__(batch, self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
+        context = self.context
+        if context is not None:
+            context = context.expand(*batch_shape, *self.network.context_shape)
+        new = Autoregressive(
+            self.network,
+            self.head,
+            context=context,
+            batch_shape=batch_shape,
+            sampler=self.sampler,
+            validate_args=self._validate_args,
+        )
+        new.progress = self.progress
         return new
 
     @torch.no_grad()

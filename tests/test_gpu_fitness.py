@@ -64,11 +64,7 @@ def test_a_step_runs_on_a_gpu_that_is_not_there(name, objective):
         assert all(v.device.type == "cuda" for v in loss.stats.values())
 
 
-# Dynamo of PyTorch 2.11 stumbles over the weak reference in Transform.inv; that of 2.15 does not.
-OLD = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 15)
-
 AUTOREGRESSIVE = [name for name in PAIRS if "pixel" in name or "lstm" in name or "wavenet" in name]
-EXPANDED = [name for name in AUTOREGRESSIVE if name != "pixelvae"]  # whose distribution has no batch at first
 COMPILED = {
     "vae": ("vae", OBJECTIVES["scheduled ELBO of several particles"]),
     "vae, flow posterior": ("vae, flow posterior", OBJECTIVES["ELBO"]),
@@ -88,10 +84,6 @@ def built(name):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "objective"), COMPILED.values(), ids=COMPILED)
 def test_a_compiled_loss_is_the_eager_one(name, objective):
-    if "flow" in name and OLD:
-        pytest.skip("this PyTorch cannot compile a transform's inverse")
-    if name in EXPANDED and OLD:
-        pytest.skip("this PyTorch cannot compile the expand of a density without context")
     torch._dynamo.reset()
     loss = objective(*built(name)).train()
     loss.schedule(3)

@@ -33,7 +33,7 @@ class Bernoullis:
 
     def __call__(self, features: Tensor) -> Any:
         """prod_i Bernoulli(x_i; sigmoid(features_i))."""
-        return dist.Bernoulli(logits=features).to_event(3)
+        return bernoulli(features)
 
 
 @dataclass(frozen=True)
@@ -121,3 +121,8 @@ class Normals:
         """prod_i N(loc_i, softplus(raw_i)^2)."""
         loc, raw = features.chunk(2, dim=1)
         return dist.Normal(loc, softplus_scale(raw)).to_event(3)
+
+
+def bernoulli(logits: Tensor) -> Any:
+    """prod_i Bernoulli(x_i; sigmoid(logits_i)), logits (B, C, H, W)."""
+    return dist.Bernoulli(logits=logits).to_event(3)

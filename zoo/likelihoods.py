@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from distributions import Autoregressive
-from zoo.families import Bernoullis, LogisticMixtures
+from zoo.families import LogisticMixtures, bernoulli
 from zoo.nn.layers import Shape, project
 
 
@@ -24,8 +24,7 @@ class BernoulliLikelihood(nn.Module):
 
     def forward(self, h: Any) -> Any:
         """p(x | h), batch shape (B,)."""
-        logits = self.project(self.net(h))
-        return Bernoullis(logits.shape[1])(logits)
+        return bernoulli(self.project(self.net(h)))
 
 
 class PixelLikelihood(nn.Module):
