@@ -177,7 +177,7 @@ def log_likelihood(
     """
     _at_least_one(k=k, chunk=chunk, batch_size=batch_size, images=len(x))
     seed = _fresh_seed() if seed is None else seed
-    exact = not _has_latents(model, guide, x[:1])
+    exact = not _has_latents(model, guide, x[:batch_size])
     k = 1 if exact else k
     batches = []
     for j, images in enumerate(x.split(batch_size)):

@@ -176,7 +176,7 @@ def test_agrees_with_pyro():
         (maf, (2, 4, 4), None),
         (iaf, (3, 8, 8), (5, 8, 8)),
     ],
-    ids=str,
+    ids=lambda part: getattr(part, "__name__", str(part)),
 )
 def test_builders_start_at_the_identity(build, shape, context):
     flow = build(shape, context=context, hidden=(16,))

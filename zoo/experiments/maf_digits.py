@@ -2,7 +2,10 @@
 
     zoo train maf_digits
 
-Stops where the validation ELBO of a longer run was best; it overfits from there on.
+Longer runs overfit.
+
+Seed 0, one CPU thread, 50 s: test ELBO -94.58 +- 0.88, log p(x) -89.77 +- 0.79 nats (K = 100, 297 images),
+2.024 +- 0.018 bits/dim, of 4.09 for uniform pixels.
 """
 
 from zoo.experiments.experiment import Experiment

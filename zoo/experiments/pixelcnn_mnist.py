@@ -4,7 +4,8 @@
 
 The paper does not say how many blocks it has on MNIST; 7 is the number of its LSTM layers there.
 
-Not run here yet.
+With ``--set channels=16 --steps 2000``, seed 0, one CPU thread, 679 s, 20,385 parameters: test log p(x)
+-93.17 +- 0.70 nats, exact (the first 1,000 images). The sizes below have not been run.
 """
 
 from zoo.experiments.experiment import Experiment

@@ -3,6 +3,9 @@
     zoo train vae_flow_prior_digits
 
 The recipe of `vae_digits`, with two layers of MAF from the standard normal to z.
+
+Seed 0, one CPU thread, 113 s: test ELBO -17.25 +- 0.25, log p(x) -16.33 +- 0.23 nats (K = 1000, 297
+images).
 """
 
 from zoo.experiments.experiment import Experiment

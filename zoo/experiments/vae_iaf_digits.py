@@ -3,6 +3,9 @@
     zoo train vae_iaf_digits
 
 The recipe of `vae_digits`, with two layers of IAF in the guide that the encoder gives a context to.
+
+Seed 0, one CPU thread, 142 s: test ELBO -17.50 +- 0.26, log p(x) -16.52 +- 0.24 nats (K = 1000, 297
+images): on so few images no better than the normal posterior of `vae_digits`.
 """
 
 from zoo.experiments.experiment import Experiment

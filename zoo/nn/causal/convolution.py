@@ -68,7 +68,8 @@ class CausalConv2d(nn.Module):
     def everywhere(self, x: Tensor) -> Tensor:
         """Y of the whole map; rows of padding beyond the window's are cut off."""
         top, left, right = self.padding
-        padded = F.pad(x, (left, right, top, self.window[0] - 1 - top))
+        sides = (left, right, top, self.window[0] - 1 - top)
+        padded = F.pad(x, sides) if any(sides) else x  # a padding of nothing would be a copy
         return F.conv2d(padded, *self.effective(), stride=self.stride)
 
     def effective(self) -> tuple[Tensor, Tensor | None]:
