@@ -38,3 +38,14 @@ def _(distribution: torch.distributions.Categorical, temperature: float) -> Any:
 @at_temperature.register
 def _(distribution: torch.distributions.Normal, temperature: float) -> Any:
     return dist.Normal(distribution.loc, distribution.scale * temperature)
+
+
+@at_temperature.register
+def _(distribution: dist.Logistic, temperature: float) -> Any:
+    return dist.Logistic(distribution.loc, distribution.scale * temperature)
+
+
+@at_temperature.register
+def _(distribution: torch.distributions.TransformedDistribution, temperature: float) -> Any:
+    base = at_temperature(distribution.base_dist, temperature)
+    return dist.TransformedDistribution(base, distribution.transforms)

@@ -8,46 +8,49 @@ import torch
 from torch import nn
 
 
-class StandardNormal(nn.Module):
+class Standard(nn.Module):
+    """A family at location 0 and scale 1, in every dimension of the latent.
+
+    Args:
+        family: of location and scale.
+        latent: D for a vector, or the shape of a feature map (D, H, W).
+    """
+
+    loc: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, family: Any, latent: int | Sequence[int]) -> None:
+        super().__init__()
+        shape = _event_shape(latent)
+        self.family = family
+        self.register_buffer("loc", torch.zeros(shape), persistent=False)
+        self.register_buffer("scale", torch.ones(shape), persistent=False)
+
+    def forward(self) -> Any:
+        """p(z), event shape `latent`."""
+        return self.family(self.loc, self.scale).to_event(self.loc.dim())
+
+
+class StandardNormal(Standard):
     """p(z) = N(0, I).
 
     Args:
         latent: D for a vector, or the shape of a feature map (D, H, W).
     """
 
-    loc: torch.Tensor
-    scale: torch.Tensor
-
     def __init__(self, latent: int | Sequence[int]) -> None:
-        super().__init__()
-        shape = _event_shape(latent)
-        self.register_buffer("loc", torch.zeros(shape), persistent=False)
-        self.register_buffer("scale", torch.ones(shape), persistent=False)
-
-    def forward(self) -> Any:
-        """p(z), event shape `latent`."""
-        return dist.Normal(self.loc, self.scale).to_event(self.loc.dim())
+        super().__init__(dist.Normal, latent)
 
 
-class StandardLogistic(nn.Module):
+class StandardLogistic(Standard):
     """p(z) = prod_i Logistic(z_i; 0, 1), the law of the logit of a uniform variable (NICE, arXiv:1410.8516).
 
     Args:
         latent: D for a vector, or the shape of a feature map (D, H, W).
     """
 
-    loc: torch.Tensor
-    scale: torch.Tensor
-
     def __init__(self, latent: int | Sequence[int]) -> None:
-        super().__init__()
-        shape = _event_shape(latent)
-        self.register_buffer("loc", torch.zeros(shape), persistent=False)
-        self.register_buffer("scale", torch.ones(shape), persistent=False)
-
-    def forward(self) -> Any:
-        """p(z), event shape `latent`."""
-        return dist.Logistic(self.loc, self.scale).to_event(self.loc.dim())
+        super().__init__(dist.Logistic, latent)
 
 
 class LearnedNormal(nn.Module):

@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Callable
-from functools import singledispatch
 from typing import Any
 
-import pyro.distributions as dist
 import pyro.poutine as poutine
 import torch
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
+from distributions.temperature import at_temperature
 from zoo.errors import UsageError
 from zoo.importance import evaluating
 from zoo.joint import Joint
@@ -127,31 +126,15 @@ class Watched(Messenger):
             msg["fn"] = msg["fn"].with_progress(self.progress)
 
 
-@singledispatch
 def tempered(distribution: Any, temperature: float) -> Any:
-    """The distribution at a temperature; distributions without a scale (Bernoulli) stay as they are."""
-    if hasattr(distribution, "with_temperature"):
-        return distribution.with_temperature(temperature)
-    return distribution
+    """The distribution at a temperature (`distributions.temperature`).
 
-
-@tempered.register
-def _(distribution: torch.distributions.Independent, temperature: float) -> Any:
-    base = tempered(distribution.base_dist, temperature)
-    return dist.Independent(base, distribution.reinterpreted_batch_ndims)
-
-
-@tempered.register
-def _(distribution: torch.distributions.Normal, temperature: float) -> Any:
-    return dist.Normal(distribution.loc, distribution.scale * temperature)
-
-
-@tempered.register
-def _(distribution: dist.Logistic, temperature: float) -> Any:
-    return dist.Logistic(distribution.loc, distribution.scale * temperature)
-
-
-@tempered.register
-def _(distribution: torch.distributions.TransformedDistribution, temperature: float) -> Any:
-    base = tempered(distribution.base_dist, temperature)
-    return dist.TransformedDistribution(base, distribution.transforms)
+    Those without a scale stay as they are: noise of binary pixels is no variety of images.
+    """
+    base = getattr(distribution, "base_dist", distribution)
+    if isinstance(base, (torch.distributions.Bernoulli, torch.distributions.Categorical)):
+        return distribution
+    try:
+        return at_temperature(distribution, temperature)
+    except NotImplementedError:
+        return distribution

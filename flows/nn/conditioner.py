@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -40,13 +41,18 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The output for x and the context."""
-        first, *others = self.layers
-        h = first(x)
-        if self.context is not None:
-            h = h + self.context(context)
-        for layer in others:
-            h = layer(h.relu_())
-        return h
+        return dense(self.layers, self.context, x, context)
+
+
+def dense(layers: Any, of_context: Any, x: Tensor, context: Tensor | None) -> Tensor:
+    """Layers with ReLUs between, the context added before the first of these."""
+    first, *others = layers
+    h = first(x)
+    if of_context is not None:
+        h = h + of_context(context)
+    for layer in others:
+        h = layer(h.relu_())
+    return h
 
 
 class ConvNet(nn.Module):

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows.inversion.incremental import incremental
-from flows.nn.conditioner import FromContext
+from flows.nn.conditioner import FromContext, dense
 from flows.nn.output import gain, zero
 
 
@@ -71,13 +71,7 @@ class MADE(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The parameters for x and the context."""
-        first, *others = self.layers
-        h = first(x)
-        if self.context is not None:
-            h = h + self.context(context)
-        for layer in others:
-            h = layer(h.relu_())
-        return h
+        return dense(self.layers, self.context, x, context)
 
     def solve(self, univariate: Any, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """X with y_i = f(x_i; self(x, context)_i), and log dx/dy of each element, by `incremental`."""
