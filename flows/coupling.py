@@ -14,7 +14,7 @@ from torch import Tensor
 from flows.flow import Flow, Pass, Shape
 from flows.nn.conditioner import conditioner
 from flows.nn.parameters import stacked, unstacked
-from flows.partitions import Halves, Masked, Partition
+from flows.partitions import Halves, Masked, Partition, checkerboard
 from flows.univariate import Additive, Affine, Univariate
 
 
@@ -25,7 +25,7 @@ class Coupling(Flow):
         event_shape: D or (C, H, W).
         univariate: f.
         mask: which elements pass: boolean, of the event's shape, or a partition (`flows.partitions`); by
-            default the first half of the features or channels.
+            default the first half of the features or channels, a checkerboard for images of one channel.
         flip: without a mask, whether the second half passes instead; alternate it.
         hidden: widths of the hidden layers of the network, channels for images (`flows.nn.conditioner`).
             Its last layer starts at zero, the coupling at the identity.
@@ -114,7 +114,8 @@ class AdditiveCoupling(Coupling):
 
 def _partition(shape: Shape, mask: Partition | Tensor | None, *, flip: bool) -> Partition:
     if mask is None:
-        return Halves(shape, flip=flip)
+        grey = len(shape) == 3 and shape[0] == 1
+        return checkerboard(shape, flip=flip) if grey else Halves(shape, flip=flip)
     partition = Masked(mask) if isinstance(mask, Tensor) else mask
     if isinstance(partition, Masked) and tuple(partition.mask.shape) != shape:
         raise ValueError(

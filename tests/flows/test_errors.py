@@ -49,7 +49,8 @@ def test_contexts_where_none_is_taken(name):
     ("make", "message"),
     [
         (lambda: AffineCoupling(1), "at least 2 features; got 1"),
-        (lambda: AffineCoupling((1, 2, 2)), "at least 2 channels; got 1"),
+        (lambda: AffineCoupling((1, 1, 1)), "at least 2 pixels; got an image of 1 x 1"),
+        (lambda: Halves((1, 2, 2)), "at least 2 channels; got 1"),
         (lambda: AffineCoupling(0), "positive sizes.*got 0"),
         (lambda: as_shape(()), r"got \(\)"),
         (lambda: Masked(torch.tensor([True, True, True])), "passes 3 of 3"),

@@ -17,6 +17,7 @@ CASES = {
     "conditional affine coupling": Case(lambda: AffineCoupling(5, hidden=(8,), context=3)),
     "additive coupling": Case(lambda: AdditiveCoupling(5, hidden=(8,))),
     "conditional additive coupling": Case(lambda: AdditiveCoupling(4, hidden=(8,), context=2)),
+    "affine coupling of one channel": Case(lambda: AffineCoupling((1, 2, 3), hidden=(6,), flip=True)),
     "affine coupling of channels": Case(lambda: AffineCoupling((4, 2, 3), hidden=(6, 6))),
     "affine coupling of channels, one hidden layer": Case(lambda: AffineCoupling((3, 2, 2), hidden=(6,))),
     "checkerboard": Case(
