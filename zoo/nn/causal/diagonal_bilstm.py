@@ -12,7 +12,7 @@ right: its own features do not see it, and to its right there are none. So the m
 """
 
 from collections.abc import Sequence
-from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -54,7 +54,6 @@ class DiagonalBiLSTM(PixelRNN):
         super().__init__(
             image_shape,
             features,
-            layer=partial(DiagonalLayer, taps=1, directions=2, neighbours=2),
             channels=channels,
             layers=layers,
             head=head,
@@ -63,6 +62,10 @@ class DiagonalBiLSTM(PixelRNN):
             context=context,
         )
         self.extra = extra
+
+    def layer(self, channels: int, **options: Any) -> "DiagonalLayer":
+        """Gates of two directions that see their pixel, and two states of the diagonal before."""
+        return DiagonalLayer(channels, taps=1, directions=2, neighbours=2, **options)
 
     def features(self, x: Tensor, context: Tensor | None, at: Place) -> Tensor:
         """Features everywhere, the only place at which a recurrence is evaluated."""

@@ -8,7 +8,8 @@ A convolution, for all pixels at once, tells the gates what they get from the in
 they get from neighbours (state-to-state) is found row by row, or diagonal by diagonal.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,12 +23,11 @@ from zoo.nn.causal.places import Place
 
 
 class PixelRNN(CausalNetwork):
-    """Base of `RowLSTM` and `DiagonalBiLSTM`; see the module's docstring.
+    """Base of `RowLSTM` and `DiagonalBiLSTM`, which define `layer`; see the module's docstring.
 
     Args:
         image_shape: (C, H, W).
         features: F, of what is returned at each pixel.
-        layer: makes an `LSTMLayer`.
         channels: h, half the width of the residual stream.
         layers: their number.
         head: channels of the last hidden layer.
@@ -43,23 +43,26 @@ class PixelRNN(CausalNetwork):
         image_shape: Sequence[int],
         features: int,
         *,
-        layer: Callable[..., nn.Module],
-        channels: int,
-        layers: int,
-        head: int,
-        kernel: int,
-        groups: int,
-        context: int | Sequence[int] | None,
+        channels: int = 16,
+        layers: int = 7,
+        head: int = 32,
+        kernel: int = 7,
+        groups: int = 1,
+        context: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__(image_shape, groups=groups, context=context, margin=kernel // 2)
         wide, size = 2 * channels, self.event_shape[1:]
         self.out_shape = (features, *size)
         self.first = masked_conv(self.event_shape[0], wide, kernel, kind="A", groups=groups, reads_image=True)
         self.layers = nn.ModuleList(
-            layer(channels, groups=groups, context=self.context_shape, size=size) for _ in range(layers)
+            self.layer(channels, groups=groups, context=self.context_shape, size=size) for _ in range(layers)
         )
         self.head = masked_conv(wide, head, 1, kind="B", groups=groups)
         self.last = masked_conv(head, features, 1, kind="B", groups=groups)
+
+    def layer(self, channels: int, **options: Any) -> "LSTMLayer":
+        """One of the layers, of h channels; `options` are those of `LSTMLayer`."""
+        raise NotImplementedError
 
     def features(self, x: Tensor, context: Tensor | None, at: Place) -> Tensor:
         """Features everywhere, the only place at which a recurrence is evaluated."""

@@ -7,8 +7,7 @@ All pixels of a row at once. A pixel sees a triangle above it: a state of the ro
 further to the right. `DiagonalBiLSTM` sees everything.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,29 +30,9 @@ class RowLSTM(PixelRNN):
         context: shape of one context; it is added to the gates of every layer.
     """
 
-    def __init__(
-        self,
-        image_shape: Sequence[int],
-        features: int,
-        *,
-        channels: int = 16,
-        layers: int = 7,
-        head: int = 32,
-        kernel: int = 7,
-        groups: int = 1,
-        context: int | Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(
-            image_shape,
-            features,
-            layer=partial(RowLayer, taps=2, directions=1, neighbours=3),
-            channels=channels,
-            layers=layers,
-            head=head,
-            kernel=kernel,
-            groups=groups,
-            context=context,
-        )
+    def layer(self, channels: int, **options: Any) -> "RowLayer":
+        """Gates that see two pixels of their row, and three states of the row above."""
+        return RowLayer(channels, taps=2, directions=1, neighbours=3, **options)
 
 
 class RowLayer(LSTMLayer):
