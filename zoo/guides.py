@@ -131,8 +131,7 @@ class Dequantization(AmortizedGuide):
     """
 
     def __init__(self, levels: int, *, noise: Any = None) -> None:
-        head = DequantizationHead(levels) if noise is None else DequantizationHead(levels, noise=noise)
-        super().__init__(head, site="y")
+        super().__init__(DequantizationHead(levels, noise=noise), site="y")
 
 
 class OrdinaryGuide:

@@ -152,9 +152,9 @@ class DequantizationHead(nn.Module):
             uniform noise by default.
     """
 
-    def __init__(self, levels: int, *, noise: Any = uniform_noise) -> None:
+    def __init__(self, levels: int, *, noise: Any = None) -> None:
         super().__init__()
-        self.levels, self.noise = levels, noise
+        self.levels, self.noise = levels, uniform_noise if noise is None else noise
 
     def encode(self, x: Tensor) -> Any:
         """The images, and what the noise depends on."""
