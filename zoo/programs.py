@@ -4,6 +4,7 @@ The parameters are plain too: a ``PyroModule`` would send one message a paramete
 Only Pyro's classic ``SVI`` needs those messages to find what to train, so they are sent when it listens.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,16 @@ def batch_plate() -> IndepMessenger:
 def latent(name: str, prior: Any, h: Any = None) -> Tensor:
     """Sample the latent variable `name` from `prior`, showing the guide the features `h` known so far."""
     return pyro.sample(name, prior, infer={"h": h})
+
+
+def layer_of(name: str) -> int | None:
+    """The layer of a latent site: i of ``z_i``, ``z_i_bu`` and ``z_i_td``, 1 of ``z``; None for others.
+
+    >>> layer_of("z_12_bu"), layer_of("z"), layer_of("y")
+    (12, 1, None)
+    """
+    found = re.fullmatch(r"z(?:_(\d+)(?:_bu|_td)?)?", name)
+    return int(found[1] or 1) if found else None
 
 
 def batch_size(x: Tensor | None, n: int | None) -> int:
