@@ -40,6 +40,7 @@ class NormalHead(nn.Module):
         net: network with an attribute ``out_shape`` (C, H, W): b to features.
         latent: D for a vector, or (D, H, W) for a feature map of the same resolution.
         scale: from real numbers to standard deviations; softplus by default, so raw = 0 gives 1.
+        kernel: of the convolution to a feature map's parameters; as large as the map, it sees all of it.
 
     Shapes: b (B, ...) as `net` takes it; batch shape (B,), event shape `latent`.
     """
@@ -50,11 +51,13 @@ class NormalHead(nn.Module):
         latent: int | Sequence[int],
         *,
         scale: Callable[[Tensor], Tensor] = softplus_scale,
+        kernel: int | tuple[int, int] = 1,
     ) -> None:
         super().__init__()
         self.event_shape = (latent,) if isinstance(latent, int) else tuple(latent)
         self.net = net
-        self.project = project(net.out_shape, (2 * self.event_shape[0], *self.event_shape[1:]))
+        parameters = (2 * self.event_shape[0], *self.event_shape[1:])
+        self.project = project(net.out_shape, parameters, kernel=kernel)
         self.scale = scale
 
     def encode(self, b: Tensor) -> Tensor:

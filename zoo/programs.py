@@ -51,6 +51,18 @@ def layer_of(name: str) -> int | None:
     return int(found[1] or 1) if found else None
 
 
+def index_of(name: str) -> int:
+    """The index i - 1 of the layer of a latent site, in a list of layers.
+
+    Raises:
+        ValueError: if the site is not one of a hierarchy.
+    """
+    layer = layer_of(name)
+    if layer is None:
+        raise ValueError(f"expected a latent of a hierarchy, z_i, z_i_bu or z_i_td; got the site {name!r}")
+    return layer - 1
+
+
 def batch_size(x: Tensor | None, n: int | None) -> int:
     """How many images a model run is about: those observed, or the `n` that are to be sampled.
 

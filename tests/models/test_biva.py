@@ -108,7 +108,7 @@ def test_the_merge_joins_the_deterministic_inference_path_and_the_generative_fea
 
     for i, layer in enumerate(guide.layers[:2]):
         layer.merge.register_forward_hook(keep(f"merge {i}"))
-        layer.top_down[-1].register_forward_hook(keep(f"d_td {i}"))
+        layer.top_down.blocks[-1].register_forward_hook(keep(f"d_td {i}"))
     for i, decoder in {0: model.layers[1].decode, 1: model.top}.items():
         decoder.blocks[-1].register_forward_hook(keep(f"d_p above {i}"))
     ELBO()(model, guide)(images())

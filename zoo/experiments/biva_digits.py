@@ -9,8 +9,8 @@ Seed 0, one CPU thread, 261 s: test ELBO -17.00 +- 0.24, log p(x) -15.95 +- 0.22
 """
 
 from zoo.experiments.experiment import Experiment
-from zoo.options.biva import BIVAOptions
 from zoo.options.data import DataOptions
+from zoo.options.hierarchy import BIVAOptions
 from zoo.options.objective import ObjectiveOptions
 from zoo.options.training import TrainingOptions
 

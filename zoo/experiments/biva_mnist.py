@@ -9,8 +9,8 @@ first 1,000 images).
 """
 
 from zoo.experiments.experiment import Experiment
-from zoo.options.biva import BIVAOptions
 from zoo.options.data import DataOptions
+from zoo.options.hierarchy import BIVAOptions
 from zoo.options.objective import ObjectiveOptions
 from zoo.options.training import TrainingOptions
 

@@ -13,7 +13,7 @@ from zoo.options.objective import ObjectiveOptions
 from zoo.options.training import TrainingOptions
 from zoo.options.typed import flatten, nearest, override
 
-NOT_EXPERIMENTS = ("experiment",)
+NOT_EXPERIMENTS = ("experiment", "hierarchies")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ class Shaped(nn.Sequential):
         self.out_shape = tuple(out_shape)
 
 
-def project(in_shape: Shape, out_shape: Shape, *, kernel: int = 1) -> Shaped:
+def project(in_shape: Shape, out_shape: Shape, *, kernel: int | tuple[int, int] = 1) -> Shaped:
     """The linear map between two shapes: dense from or to a vector, a convolution between maps.
 
     Args:

@@ -112,6 +112,7 @@ def _as_type(value: Any, hint: Any) -> Any:
         return _as_optional(value, hint)
     if typing.get_origin(hint) is tuple:
         items = value.strip("()[]").split(",") if isinstance(value, str) else value
+        items = items if isinstance(items, (list, tuple)) else [items]  # one number is a list of one
         element = typing.get_args(hint)[0]
         return tuple(_as_type(i, element) for i in items if i != "")
     if typing.get_origin(hint) is typing.Literal:

@@ -1,0 +1,20 @@
+"""BIVA of three layers on MNIST, small enough for a few minutes on a CPU core.
+
+    zoo train biva_mnist_small --data-root DIR
+
+Sizes and recipe are those of its siblings, ``*_mnist_small``: the README compares them.
+"""
+
+from zoo.experiments.experiment import Experiment
+from zoo.experiments.hierarchies import SMALL_MNIST, SMALL_OBJECTIVE, SMALL_TRAINING
+from zoo.options.data import DataOptions
+from zoo.options.hierarchy import BIVAOptions
+
+EXPERIMENT = Experiment(
+    summary="small three-layer BIVA, MNIST",
+    system=BIVAOptions(**SMALL_MNIST),
+    data=DataOptions(data="mnist"),
+    image_shape=(1, 28, 28),
+    objective=SMALL_OBJECTIVE,
+    training=SMALL_TRAINING,
+)
