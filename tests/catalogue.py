@@ -35,6 +35,8 @@ from zoo.models.autoregressive import autoregressive
 from zoo.models.biva import Stage, biva
 from zoo.models.flow_density import pixel_density
 from zoo.models.flow_plus_plus import coupled_noise
+from zoo.models.hierarchical_vae import hierarchical_vae
+from zoo.models.ladder_vae import ladder_vae, lvae
 from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
 from zoo.options.pixelvae import PixelVAEOptions
 from zoo.options.vae import VAEOptions
@@ -90,12 +92,24 @@ def logistic_mixture(net, shape):
     return LogisticMixtureLikelihood(net, shape, components=2, levels=4)
 
 
-def bivas(layers: int, *, blocks: int = 2, spatial: bool = False, **options):
+def hierarchy(builder: Callable[..., Any], layers: int, *, blocks: int = 2, spatial: bool = False, **options):
+    """A hierarchy of few layers; where `spatial`, of feature maps and heads that see all of them."""
     stages = [
-        Stage(3 if i else 4, filters=4, stride=2 if i % 2 == 0 else 1, blocks=blocks, spatial=spatial)
+        Stage(
+            3 if i else 4,
+            filters=4,
+            stride=2 if i % 2 == 0 else 1,
+            blocks=blocks,
+            spatial=spatial,
+            head_kernel=0,
+        )
         for i in range(layers)
     ]
-    return lambda shape: biva(shape, stages, **options)
+    return lambda shape: builder(shape, stages, **options)
+
+
+def bivas(layers: int, **options):
+    return hierarchy(biva, layers, **options)
 
 
 def pixels(network: Callable[..., Any], family: Callable[[int], Any] = Bernoullis, **sizes):
@@ -134,6 +148,14 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "biva of feature maps": bivas(3, spatial=True),
     "biva, logistic mixture": bivas(2, likelihood=logistic_mixture),
     "biva with dropout": bivas(2, dropout_q=0.3, dropout_p=0.2),
+    "biva without skips": bivas(3, skips=False),
+    "lvae+": hierarchy(lvae, 3),
+    "lvae": hierarchy(lvae, 3, skips=False),
+    "lvae+ of feature maps": hierarchy(lvae, 2, spatial=True),
+    "ladder vae": hierarchy(ladder_vae, 3),
+    "ladder vae of feature maps": hierarchy(ladder_vae, 3, spatial=True),
+    "hierarchical vae": hierarchy(hierarchical_vae, 3),
+    "hierarchical vae, markov": hierarchy(hierarchical_vae, 3, skips=False),
     "density": density,
     "density, learned noise": lambda shape: density(shape, noise=learned_noise(shape)),
     "pixelcnn": pixels(PixelCNN, blocks=2, head=4, groups=True),
@@ -151,6 +173,9 @@ WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
 
 SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with counts
     "biva": {"filters": 4, "blocks": 1},
+    "lvae": {"filters": 4, "blocks": 1},
+    "ladder_vae": {"filters": 4, "blocks": 1},
+    "hierarchical_vae": {"filters": 4, "blocks": 1},
     "pixelcnnpp": {"channels": 4, "resnets": 1, "resolutions": 2},
     "pixelcnn": {"channels": 4, "blocks": 1, "head": 4},
     "gated_pixelcnn": {"channels": 4, "layers": 2, "head": 4},

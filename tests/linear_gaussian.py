@@ -180,3 +180,40 @@ PAIRS = {
     "two layers, ordinary with a sized plate": (two_layers, with_sized_plate),
     "two layers of vectors, top-down": (lambda: LinearGaussian([2, 3], image=False), TopDown),
 }
+
+
+class TwoWay(LinearGaussian):
+    """BIVA's factorisation at L = 2: p(z_2) p(z_1_bu | z_2) p(z_1_td | z_2) p(x | z).
+
+    Args:
+        coupled: whether z_1_bu and z_1_td both act on one pixel. Then they depend on one another given x,
+            which q(z_1_td | x, z_2) does not know; otherwise BIVA's factorisation of q is exact.
+    """
+
+    latents = ("z_2", "z_1_td", "z_1_bu")
+
+    def __init__(self, *, coupled: bool) -> None:
+        Program.__init__(self)
+        self.shape, self.noise = IMAGE, 0.7
+        acts = [[1.0, 1.5, 0.0], [-0.5, 2.0 * coupled, 1.2], [0.4, -1.0, 0.0]]  # of z_2, z_1_td, z_1_bu
+        maps = {"z_2": [[]], "z_1_td": [[0.9]], "z_1_bu": [[-1.1, 0.0]], "x": acts}
+        self.maps = {name: torch.tensor(rows, dtype=torch.float64) for name, rows in maps.items()}
+        self.exact = self._joint(3)
+
+
+class BottomUpAndTopDown(Guide):
+    """BIVA's q: z_1_bu given x, then z_2 given x and z_1_bu, then z_1_td given x and z_2 alone."""
+
+    def __init__(self, model: TwoWay) -> None:
+        super().__init__(model)
+        self.law = model
+
+    def bottom_up(self, features):
+        with batch_plate():
+            z_bu = pyro.sample("z_1_bu", self.law.posterior("z_1_bu", x=features))
+        return {"x": features, "z_1_bu": z_bu}
+
+    def posterior(self, name, prior, h, features):
+        if name == "z_2":
+            return self.law.posterior(name, **features)
+        return self.law.posterior(name, x=features["x"], z_2=h[:, :1])

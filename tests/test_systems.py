@@ -92,9 +92,9 @@ def test_experiments_take_any_image_shape(name, shape):
 @experiments
 def test_experiments_build_on_the_meta_device(name):
     with torch.device("meta"):
-        system = build(name)
+        system = experiment(name)
     assert all(p.is_meta for p in system.parameters())
-    assert system.parameter_count() == build(name).parameter_count()
+    assert system.parameter_count() == experiment(name).parameter_count()
 
 
 @pairs

@@ -1,14 +1,17 @@
 """BIVA's factorisation, layer by layer, and its published size."""
 
+import math
+
 import pytest
 import torch
-from torch import nn
 
 from tests.catalogue import IMAGE, bivas, images, pair
 from tests.contracts import dependencies, seeded
-from zoo import ELBO
+from tests.linear_gaussian import BottomUpAndTopDown, TwoWay
+from zoo import ELBO, log_weights
 from zoo.joint import Joint
 from zoo.models.biva import Stage, biva
+from zoo.objectives import monte_carlo
 
 LAYERS = [2, 3, 4]
 
@@ -62,41 +65,6 @@ def test_top_prior_is_standard_normal(layers):
     prior = Joint(model, guide, images()).sample()[f"z_{layers}"].prior.base_dist
     assert (prior.loc == 0).all()
     assert (prior.scale == 1).all()
-
-
-def mnist(filters=64, latents=(48, 40, 32, 24, 16, 8)):
-    """The paper's model of binary MNIST."""
-    return [
-        Stage(latent, filters=filters, kernel=5 if i == 0 else 3, stride=2 if i in (0, 5) else 1)
-        for i, latent in enumerate(latents)
-    ]
-
-
-def gains(module):
-    """Numbers that weight normalisation would add: one an output channel of every layer."""
-    weights = [
-        (layer.weight.shape[1] if isinstance(layer, nn.ConvTranspose2d) else layer.weight.shape[0])
-        for layer in module.modules()
-        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
-    ]
-    return sum(weights)
-
-
-def test_mnist_model_has_the_published_number_of_parameters():
-    with torch.device("meta"):
-        both = nn.ModuleList(biva((1, 28, 28), mnist()))
-    count = sum(p.numel() for p in both.parameters())
-    assert count == 31_406_161
-    assert count + gains(both) == 31_550_946
-
-
-def test_generative_blocks_are_trained_by_the_top_down_posterior():
-    model, guide = pair("biva of 3 layers")
-    loss = ELBO(kl=lambda site: site.log_q() if site.name == "z_1_td" else 0 * site.log_q())(model, guide)
-    terms = loss.terms(images())
-    (parameter, *_) = model.layers[1].decode.parameters()
-    (gradient,) = torch.autograd.grad(terms.kl["z_1_td"].sum(), parameter)
-    assert (gradient != 0).any()
 
 
 def test_the_merge_joins_the_deterministic_inference_path_and_the_generative_features():
@@ -166,3 +134,28 @@ def test_skip_connections_reach_the_layer_below():
     layer = model.layers[0]
     z_1 = torch.randn(2, 8)
     assert not torch.equal(layer.decode(z_1, features)[-1], layer.decode(z_1, changed)[-1])
+
+
+def test_with_a_decoupled_likelihood_the_factorisation_of_q_is_exact():
+    model = TwoWay(coupled=False)
+    x = model.images()
+    weights = log_weights(model, BottomUpAndTopDown(model), x, 20)
+    torch.testing.assert_close(weights, model.log_evidence(x).expand(20, -1), rtol=0, atol=1e-9)
+
+
+def test_with_a_coupled_likelihood_bounds_rise_to_the_evidence():
+    """No q of this factorisation is exact: ELBO < L_3 < L_10 < log p(x)."""
+    model = TwoWay(coupled=True)
+    x, evidence = model.images(), model.log_evidence(model.images())
+    loss = ELBO(num_particles=60_000, kl=monte_carlo)(model, BottomUpAndTopDown(model))
+    weights = seeded(loss.terms, x).elbo()
+    bounds = [
+        (weights.view(k, -1, len(x)).logsumexp(0) - math.log(k)).mean(1) for k in (1, 3, 10)
+    ]  # each of 60,000 / k independent estimates
+    means = [bound.mean() for bound in bounds]
+    errors = [bound.std() / len(bound) ** 0.5 for bound in bounds]
+    assert means[0] + 4 * errors[0] < means[1]
+    assert means[1] + 4 * errors[1] < means[2]
+    assert means[2] + 4 * errors[2] < evidence.mean()
+    overall = weights.logsumexp(0) - math.log(len(weights))
+    torch.testing.assert_close(overall, evidence, rtol=0, atol=0.05)

@@ -30,10 +30,19 @@ def project(in_shape: Shape, out_shape: Shape, *, kernel: int | tuple[int, int] 
     if len(in_shape) == 3 and len(out_shape) == 3:
         if in_shape[1:] != out_shape[1:]:
             raise ValueError(f"expected maps of equal resolution; got {in_shape} and {out_shape}")
-        conv = nn.Conv2d(in_shape[0], out_shape[0], kernel, padding="same")
-        return Shaped(out_shape, conv)
+        return Shaped(out_shape, *_same_size(in_shape[0], out_shape[0], kernel))
     dense = nn.Linear(math.prod(in_shape), math.prod(out_shape))
     return Shaped(out_shape, nn.Flatten(), dense, nn.Unflatten(1, tuple(out_shape)))
+
+
+def _same_size(c: int, d: int, kernel: int | tuple[int, int]) -> list[nn.Module]:
+    """A convolution that keeps the resolution; PyTorch's own padding warns of even kernels."""
+    height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+    if height % 2 and width % 2:
+        return [nn.Conv2d(c, d, (height, width), padding=(height // 2, width // 2))]
+    left, top = (width - 1) // 2, (height - 1) // 2
+    pad = nn.ZeroPad2d((left, width - 1 - left, top, height - 1 - top))
+    return [pad, nn.Conv2d(c, d, (height, width))]
 
 
 def resample(in_shape: Shape, out_shape: Shape, kernel: int) -> nn.Module:
