@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from flows import AffineCoupling
 from tests.catalogue import IMAGE, hierarchy, images, pair
 from tests.contracts import dependencies
-from zoo import ELBO, build
+from zoo import ELBO, LearnedNormal, build, transformed
 from zoo.joint import Joint
 from zoo.models.biva import Stage, biva
 from zoo.models.hierarchical_vae import hierarchical_vae
@@ -256,3 +257,13 @@ def test_the_parts_of_the_cifar_model_have_the_published_numbers_of_parameters()
     assert numbers([guide.top]) == 332_352 + 30_760
     assert numbers([model.top, *(layer.decode for layer in model.layers)]) == 12_873_984
     assert numbers([model.likelihood]) == 9_800
+
+
+@builders
+def test_the_prior_of_the_top_is_anyones(builder):
+    prior = transformed(LearnedNormal(3), [AffineCoupling(3, hidden=(4,))])
+    model, guide = built(builder, 3, prior=prior)
+    loss = ELBO()(model, guide)
+    loss(images()).backward()
+    assert all(p.grad is not None for p in prior.parameters())
+    assert any((p.grad != 0).any() for p in prior.parameters())

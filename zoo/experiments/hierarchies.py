@@ -36,5 +36,5 @@ PAPER_CIFAR10: dict[str, Any] = {
 
 # three layers for a CPU core, the same for every model that is compared
 SMALL_MNIST: dict[str, Any] = {"latents": (16, 8, 4), "strides": (2, 2, 1), "blocks": (2,), "filters": 12}
-SMALL_OBJECTIVE = ObjectiveOptions(free_bits=1.0, free_bits_steps=1000)
-SMALL_TRAINING = TrainingOptions(steps=1500, batch_size=50, learning_rate=5e-3, ema=0.995)
+SMALL_OBJECTIVE = ObjectiveOptions(free_bits=1.0, free_bits_steps=700)
+SMALL_TRAINING = TrainingOptions(steps=1000, batch_size=50, learning_rate=5e-3, ema=0.995)

@@ -14,20 +14,16 @@ The z^BU are drawn before the model runs and from variables below them, so their
 Carlo; that of z_L and z^TD in closed form where there is one.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import pyro
 from torch import Tensor, nn
 
 from zoo.guides import Guide
-from zoo.likelihoods import BernoulliLikelihood
-from zoo.models.hierarchy import Heads, Hierarchy, generative, generative_features, two_path_top
-from zoo.nn.gated_resnet import GatedResNet
+from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.layers import Shape
-from zoo.nn.scales import softplus_scale
-from zoo.nn.stages import Block, Stage, TwoPaths, feature_shapes, joined
+from zoo.nn.stages import Stage, TwoPaths, joined
 from zoo.programs import batch_plate, index_of
 
 __all__ = ["BIVA", "BIVAGuide", "InferenceLayer", "Stage", "biva"]
@@ -83,80 +79,37 @@ class InferenceLayer(TwoPaths):
     """The deterministic paths of layer i of the guide and, where i < L, its posteriors.
 
     Args:
-        stage: layer i.
-        below: shape of the features of the layer below, or of the image.
-        z_bu: event shape of z_{i-1}^BU, none at the first layer.
-        h: shape of d_p_{i+1}; none at the top.
-        block: makes the blocks of inference.
-        block_p: makes the merge, which belongs to the generative features.
-        heads: make the posteriors.
+        design: of the hierarchy.
+        i: the layer's index, from 0.
     """
 
-    def __init__(
-        self,
-        stage: Stage,
-        below: Shape,
-        *,
-        z_bu: Shape | None,
-        h: Shape | None,
-        block: Block = GatedResNet,
-        block_p: Block = GatedResNet,
-        heads: Heads | None = None,
-    ) -> None:
-        super().__init__(stage, below, z_bu, block=block)
+    def __init__(self, design: Design, i: int) -> None:
+        z_bu = design.events[i - 1] if i else None
+        super().__init__(design.stages[i], design.below[i], z_bu, block=design.block_q)
         self.posterior_bu = None
-        if h:
-            heads, features = heads or Heads(), self.out_shape
-            self.posterior_bu = heads(stage, features, stage.event(features))
-            self.merge = block_p(features, features, aux_shape=h)
-            self.posterior_td = heads(stage, features, stage.event(features))
+        if i < len(design.stages) - 1:
+            self.posterior_bu = design.head(i)
+            self.merge = design.merge(i)
+            self.posterior_td = design.head(i)
 
 
-def biva(
-    image_shape: Shape,
-    stages: Sequence[Stage],
-    *,
-    dropout_q: float = 0.0,
-    dropout_p: float = 0.0,
-    skips: bool = True,
-    block: Block = GatedResNet,
-    scale: Callable[[Tensor], Tensor] = softplus_scale,
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
-) -> tuple[BIVA, BIVAGuide]:
+def biva(image_shape: Shape, stages: Sequence[Stage], **options: Any) -> tuple[BIVA, BIVAGuide]:
     """BIVA: model and guide.
 
     Args:
         image_shape: (C, H, W).
         stages: layers 1 ... L, L >= 2.
-        dropout_q: probability in the inference blocks.
-        dropout_p: probability in the generative blocks.
-        skips: the generative skip connections; without them p(z_i | z_>i) = p(z_i | z_{i+1}).
-        block: makes a residual block, see `zoo.nn.stages`; takes ``dropout`` as well.
-        scale: of priors and posteriors, see `Heads`.
-        likelihood: made of a network and the image's shape.
+        options: of `zoo.models.hierarchy.pair`: prior, likelihood, skips, dropout_q, dropout_p, block, scale.
 
     Raises:
         ValueError: with fewer than two stages.
     """
     if len(stages) < 2:
         raise ValueError(f"BIVA needs at least two stages, else it is a VAE; got {len(stages)}")
-    block_q, block_p = partial(block, dropout=dropout_q), partial(block, dropout=dropout_p)
-    shared: Any = {"block": block_p, "heads": Heads(scale)}
-    model = generative(BIVA, image_shape, stages, likelihood, parts=("_bu", "_td"), skips=skips, **shared)
-    layers, top = inference(image_shape, stages, block_q, block_p, Heads(scale))
-    return model, BIVAGuide(layers, top, model=model)
+    return pair(BIVA, biva_guide, image_shape, stages, parts=("_bu", "_td"), **options)
 
 
-def inference(
-    image_shape: Shape, stages: Sequence[Stage], block: Block, block_p: Block, heads: Heads
-) -> tuple[list[InferenceLayer], nn.Module]:
-    """The parts of the guide q(z | x)."""
-    shapes = feature_shapes(image_shape, stages)
-    above = [*generative_features(image_shape, stages)[1:], None]  # d_p_{i+1}
-    events = [stage.event(shape) for stage, shape in zip(stages, shapes[1:], strict=True)]
-    parts: Any = {"block": block, "block_p": block_p, "heads": heads}
-    layers = [
-        InferenceLayer(stage, below, z_bu=z_bu, h=h, **parts)
-        for stage, below, z_bu, h in zip(stages, shapes[:-1], [None, *events[:-1]], above, strict=True)
-    ]
-    return layers, two_path_top(stages[-1], shapes[-1], block, heads)
+def biva_guide(design: Design) -> BIVAGuide:
+    """BIVA's guide."""
+    layers = [InferenceLayer(design, i) for i in range(len(design.stages))]
+    return BIVAGuide(layers, design.two_path_top())

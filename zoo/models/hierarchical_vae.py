@@ -9,20 +9,16 @@ Without skip connections both are Markov chains: p(z_i | z_{i+1}), q(z_i | z_{i-
 are drawn before the model runs, so their KL is estimated by Monte Carlo.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import pyro
 from torch import Tensor, nn
 
 from zoo.guides import Guide
-from zoo.likelihoods import BernoulliLikelihood
-from zoo.models.hierarchy import Heads, Hierarchy, generative
-from zoo.nn.gated_resnet import GatedResNet
+from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.layers import Shape
-from zoo.nn.scales import softplus_scale
-from zoo.nn.stages import Block, Stage, Upward, feature_shapes
+from zoo.nn.stages import Stage, Upward
 from zoo.programs import batch_plate
 
 
@@ -68,39 +64,26 @@ class BottomUpGuide(Guide):
         return self.heads[-1].distribution(features)
 
 
+def bottom_up_guide(design: Design) -> BottomUpGuide:
+    """The guide of a VAE of several layers."""
+    starts = [design.image_shape, *design.events[:-1]]
+    stages = [
+        Upward(stage, z, below, aux=below if i and design.skips else None, block=design.block_q)
+        for i, (stage, z, below) in enumerate(zip(design.stages, starts, design.below, strict=True))
+    ]
+    heads = [design.head(i) for i in range(len(stages))]
+    return BottomUpGuide(stages, heads, skips=design.skips)
+
+
 def hierarchical_vae(
-    image_shape: Shape,
-    stages: Sequence[Stage],
-    *,
-    dropout_q: float = 0.0,
-    dropout_p: float = 0.0,
-    skips: bool = True,
-    block: Block = GatedResNet,
-    scale: Callable[[Tensor], Tensor] = softplus_scale,
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+    image_shape: Shape, stages: Sequence[Stage], *, skips: bool = True, **options: Any
 ) -> tuple[HierarchicalVAE, BottomUpGuide]:
     """A VAE of several layers with a bottom-up posterior: model and guide.
 
     Args:
         image_shape: (C, H, W).
         stages: layers 1 ... L.
-        dropout_q: probability in the inference blocks.
-        dropout_p: probability in the generative blocks.
         skips: skip connections in the model and in the guide; without them both are Markov chains.
-        block: makes a residual block, see `zoo.nn.stages`; takes ``dropout`` as well.
-        scale: of priors and posteriors, see `Heads`.
-        likelihood: made of a network and the image's shape.
+        options: of `zoo.models.hierarchy.pair`: prior, likelihood, dropout_q, dropout_p, block, scale.
     """
-    block_q, block_p = partial(block, dropout=dropout_q), partial(block, dropout=dropout_p)
-    heads = Heads(scale)
-    model = generative(
-        HierarchicalVAE, image_shape, stages, likelihood, skips=skips, block=block_p, heads=heads
-    )
-    shapes = feature_shapes(image_shape, stages)
-    events = [stage.event(shape) for stage, shape in zip(stages, shapes[1:], strict=True)]
-    upward = [
-        Upward(stage, z or below, below, aux=below if z and skips else None, block=block_q)
-        for stage, z, below in zip(stages, [None, *events], shapes, strict=False)
-    ]
-    posteriors = [heads(*parts) for parts in zip(stages, shapes[1:], events, strict=True)]
-    return model, BottomUpGuide(upward, posteriors, skips=skips, model=model)
+    return pair(HierarchicalVAE, bottom_up_guide, image_shape, stages, skips=skips, **options)

@@ -1,4 +1,4 @@
-"""The generative half that VAE, LVAE and BIVA have in common, and what their guides are made of.
+"""The generative half that VAE, LVAE and BIVA have in common, and what both halves are made of.
 
 p(x, z) = p(x | z) p(z_L) prod_{i<L} prod_s p(z_i^s | z_>i)
 
@@ -12,12 +12,14 @@ Without skip connections d_p_i is made of z_i alone, and the hierarchy is a Mark
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyro
 from torch import Tensor, nn
 
 from zoo.heads import NormalHead
+from zoo.likelihoods import BernoulliLikelihood
 from zoo.nn.activations import ELU
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape, Shaped
@@ -98,60 +100,119 @@ class Heads:
         return NormalHead(Shaped(features, *blocks, ELU()), event, scale=self.scale, kernel=kernel)
 
 
-def generative(
+@dataclass(frozen=True)
+class Design:
+    """What both halves of a hierarchy are made of. Lists go from the layer nearest the image up.
+
+    Attributes:
+        image_shape: (C, H, W).
+        stages: layers 1 ... L.
+        block_q: makes a block of inference.
+        block_p: makes a block of generation.
+        heads: make priors and posteriors.
+        skips: whether block j of layer i of the model sees the output of block j of layer i + 1.
+    """
+
+    image_shape: Shape
+    stages: Sequence[Stage]
+    block_q: Block
+    block_p: Block
+    heads: Heads
+    skips: bool
+
+    @property
+    def below(self) -> list[Shape]:
+        """Shapes of what each layer of inference is made from: of the image and of layers 1 ... L-1."""
+        return feature_shapes(self.image_shape, self.stages)[:-1]
+
+    @property
+    def features(self) -> list[Shape]:
+        """Shapes of the features of each layer."""
+        return feature_shapes(self.image_shape, self.stages)[1:]
+
+    @property
+    def events(self) -> list[Shape]:
+        """Event shapes of each layer's variables."""
+        return [stage.event(shape) for stage, shape in zip(self.stages, self.features, strict=True)]
+
+    @property
+    def seen(self) -> list[Shape]:
+        """Shapes of what answers z_1 ... z_{L-1} on the way down: d_p_2 ... d_p_L."""
+        maps = zip(self.stages, self.below, strict=True)
+        return [(stage.filters, *below[1:]) for stage, below in maps][1:]
+
+    def head(self, i: int, *blocks: nn.Module) -> NormalHead:
+        """A posterior of the variables with index i on the features there, by way of blocks."""
+        return self.heads(self.stages[i], self.features[i], self.events[i], *blocks)
+
+    def merge(self, i: int) -> nn.Module:
+        """The block that joins the features with index i with d_p of the layer above."""
+        return self.block_p(self.features[i], self.features[i], aux_shape=self.seen[i])
+
+    def two_path_top(self) -> NormalHead:
+        """q(z_L | d_bu_L, d_td_L): a head on both paths of inference, by way of one more block."""
+        channels, *size = self.features[-1]
+        both = (2 * channels, *size)
+        return self.head(-1, self.block_q(both, self.features[-1], kernel=self.stages[-1].kernel))
+
+
+def pair(
     program: Callable[..., Hierarchy],
+    guide: Callable[[Design], Any],
     image_shape: Shape,
     stages: Sequence[Stage],
-    likelihood: Callable[..., nn.Module],
     *,
     parts: Sequence[str] = ("",),
+    prior: nn.Module | None = None,
+    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
     skips: bool = True,
+    dropout_q: float = 0.0,
+    dropout_p: float = 0.0,
     block: Block = GatedResNet,
-    heads: Heads | None = None,
-) -> Any:
-    """The model p(x, z).
+    scale: Callable[[Tensor], Tensor] = softplus_scale,
+) -> tuple[Any, Any]:
+    """A hierarchy: model and guide.
 
     Args:
         program: made of prior, top, layers and likelihood.
+        guide: made of a `Design`.
         image_shape: (C, H, W).
         stages: layers 1 ... L.
+        parts: the ends of the names of a layer's variables, see `GenerativeLayer`.
+        prior: called with nothing, returns p(z_L); N(0, I) by default.
         likelihood: made of a network and the image's shape.
-        parts: of the variables of a layer, see `GenerativeLayer`.
-        skips: whether block j of layer i sees the output of block j of layer i + 1.
-        block: makes a block.
-        heads: make the priors.
+        skips: skip connections in the model; without them p(z_i | z_>i) = p(z_i | z_{i+1}).
+        dropout_q: probability in the blocks of inference.
+        dropout_p: probability in the blocks of generation, the merges among them.
+        block: makes a residual block, see `zoo.nn.stages`; takes ``dropout`` as well.
+        scale: of priors and posteriors, see `Heads`.
     """
-    heads = heads or Heads()
-    shapes = feature_shapes(image_shape, stages)
-    *lower, top = [stage.event(shape) for stage, shape in zip(stages, shapes[1:], strict=True)]
-    decoder = Decoder(stages[-1], top, shapes[-1], shapes[-2], block=block)
+    block_q, block_p = partial(block, dropout=dropout_q), partial(block, dropout=dropout_p)
+    design = Design(tuple(image_shape), stages, block_q, block_p, Heads(scale), skips)
+    prior = prior or StandardNormal(design.events[-1])
+    top, layers = generation(design, parts)
+    net = Shaped((layers[0].decode if layers else top).out_shapes[-1], ELU())
+    model = program(prior, top, layers, likelihood(net, image_shape))
+    return model, guide(design).bound_to(model)
+
+
+def generation(design: Design, parts: Sequence[str]) -> tuple[Decoder, list[GenerativeLayer]]:
+    """The top of the model and its layers 1 ... L-1."""
+    make = partial(Decoder, block=design.block_p)
+    sizes = list(zip(design.stages, design.events, design.features, design.below, strict=True))
+    top = make(*sizes[-1])
     layers: list[GenerativeLayer] = []
-    above = decoder.out_shapes
-    for i in reversed(range(len(lower))):
-        channels, *size = lower[i]
+    above = top.out_shapes
+    for stage, event, features, below in reversed(sizes[:-1]):
+        channels, *size = event
         z = (len(parts) * channels, *size)
-        seen = above if skips else ()
-        decode = Decoder(stages[i], z, shapes[i + 1], shapes[i], above=seen, block=block)
-        priors = {part: heads(stages[i], above[-1], lower[i]) for part in parts}
+        decode = make(stage, z, features, below, above=above if design.skips else ())
+        priors = {part: design.heads(stage, above[-1], event) for part in parts}
         layers.insert(0, GenerativeLayer(priors, decode))
         above = decode.out_shapes
-    net = Shaped(above[-1], ELU())
-    return program(StandardNormal(top), decoder, layers, likelihood(net, image_shape))
-
-
-def generative_features(image_shape: Shape, stages: Sequence[Stage]) -> list[Shape]:
-    """The shapes of d_p_1 ... d_p_L, each of the resolution of the layer below."""
-    shapes = feature_shapes(image_shape, stages)
-    return [(stage.filters, *below[1:]) for stage, below in zip(stages, shapes, strict=False)]
+    return top, layers
 
 
 def downward(layers: nn.ModuleList) -> Iterator[tuple[int, Any]]:
     """(i, layer i) for i = L-1 ... 1."""
     return zip(range(len(layers), 0, -1), reversed(layers), strict=True)
-
-
-def two_path_top(stage: Stage, features: Shape, block: Block, heads: Heads) -> NormalHead:
-    """q(z_L | d_bu_L, d_td_L): a head on both paths of inference (`TwoPaths`), by way of one more block."""
-    channels, *size = features
-    merge = block((2 * channels, *size), features, kernel=stage.kernel)
-    return heads(stage, features, stage.event(features), merge)

@@ -18,8 +18,7 @@ Two papers call two models LVAE:
 """
 
 import itertools
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,11 +26,9 @@ from torch import Tensor, nn
 from distributions import PrecisionWeightedNormal
 from zoo.guides import Guide
 from zoo.heads import NormalHead
-from zoo.likelihoods import BernoulliLikelihood
-from zoo.models.hierarchy import Heads, Hierarchy, generative, generative_features, two_path_top
+from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape
-from zoo.nn.scales import softplus_scale
 from zoo.nn.stages import Block, Stage, TwoPaths, Upward, feature_shapes, joined
 from zoo.programs import index_of
 
@@ -151,16 +148,22 @@ class TwoPathsUp(nn.Module):
         return [*path[:-1], joined(d_bu, d_td)]
 
 
+def precision_weighted(design: Design) -> LadderGuide:
+    """The guide of the Ladder VAE: one path, precision-weighted merges."""
+    path = OnePathUp(design.image_shape, design.stages, block=design.block_q)
+    *lower, top = [design.head(i) for i in range(len(design.stages))]
+    return LadderGuide(path, [PrecisionWeighted(head) for head in lower], top)
+
+
+def learned(design: Design) -> LadderGuide:
+    """The guide of LVAE+ and LVAE: both of BIVA's paths, merged as BIVA merges."""
+    path = TwoPathsUp(design.image_shape, design.stages, block=design.block_q)
+    merges = [Learned(design.merge(i), design.head(i)) for i in range(len(design.seen))]
+    return LadderGuide(path, merges, design.two_path_top())
+
+
 def ladder_vae(
-    image_shape: Shape,
-    stages: Sequence[Stage],
-    *,
-    dropout_q: float = 0.0,
-    dropout_p: float = 0.0,
-    skips: bool = False,
-    block: Block = GatedResNet,
-    scale: Callable[[Tensor], Tensor] = softplus_scale,
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+    image_shape: Shape, stages: Sequence[Stage], *, skips: bool = False, **options: Any
 ) -> tuple[LadderVAE, LadderGuide]:
     """The Ladder VAE with its precision-weighted merge: model and guide.
 
@@ -169,53 +172,21 @@ def ladder_vae(
     Args:
         image_shape: (C, H, W).
         stages: layers 1 ... L.
-        dropout_q: probability in the inference blocks.
-        dropout_p: probability in the generative blocks.
-        skips: skip connections in the model, which the paper has not: p(z_i | z_>i) = p(z_i | z_{i+1}).
-        block: makes a residual block, see `zoo.nn.stages`; takes ``dropout`` as well.
-        scale: of priors and posteriors, see `Heads`.
-        likelihood: made of a network and the image's shape.
+        skips: skip connections in the model, which the paper has not.
+        options: of `zoo.models.hierarchy.pair`: prior, likelihood, dropout_q, dropout_p, block, scale.
     """
-    block_q, block_p = partial(block, dropout=dropout_q), partial(block, dropout=dropout_p)
-    heads = Heads(scale)
-    model = generative(LadderVAE, image_shape, stages, likelihood, skips=skips, block=block_p, heads=heads)
-    shapes = feature_shapes(image_shape, stages)[1:]
-    *lower, top = [heads(s, shape, s.event(shape)) for s, shape in zip(stages, shapes, strict=True)]
-    path = OnePathUp(image_shape, stages, block=block_q)
-    return model, LadderGuide(path, [PrecisionWeighted(head) for head in lower], top, model=model)
+    return pair(LadderVAE, precision_weighted, image_shape, stages, skips=skips, **options)
 
 
 def lvae(
-    image_shape: Shape,
-    stages: Sequence[Stage],
-    *,
-    dropout_q: float = 0.0,
-    dropout_p: float = 0.0,
-    skips: bool = True,
-    block: Block = GatedResNet,
-    scale: Callable[[Tensor], Tensor] = softplus_scale,
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+    image_shape: Shape, stages: Sequence[Stage], *, skips: bool = True, **options: Any
 ) -> tuple[LadderVAE, LadderGuide]:
     """LVAE+, or without `skips` LVAE, as BIVA's paper compares them with BIVA: model and guide.
 
     Args:
-        image_shape: see `ladder_vae`, as for stages, dropout, block, scale and likelihood.
-        stages: see there.
-        dropout_q: see there.
-        dropout_p: see there.
+        image_shape: (C, H, W).
+        stages: layers 1 ... L.
         skips: block j of layer i of the model sees the output of block j of layer i + 1.
-        block: see there.
-        scale: see there.
-        likelihood: see there.
+        options: as of `ladder_vae`.
     """
-    block_q, block_p = partial(block, dropout=dropout_q), partial(block, dropout=dropout_p)
-    heads = Heads(scale)
-    model = generative(LadderVAE, image_shape, stages, likelihood, skips=skips, block=block_p, heads=heads)
-    shapes = feature_shapes(image_shape, stages)[1:]
-    above = generative_features(image_shape, stages)[1:]  # d_p_{i+1}
-    merges = [
-        Learned(block_p(d, d, aux_shape=h), heads(stage, d, stage.event(d)))
-        for stage, d, h in zip(stages, shapes, above, strict=False)
-    ]
-    top = two_path_top(stages[-1], shapes[-1], block_q, heads)
-    return model, LadderGuide(TwoPathsUp(image_shape, stages, block=block_q), merges, top, model=model)
+    return pair(LadderVAE, learned, image_shape, stages, skips=skips, **options)
