@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.nn.causal.places import EVERYWHERE, Place
-from zoo.nn.causal.weight_norm import gain_of, normalised
+from zoo.nn.weight_norm import gain_of, normalised
 
 
 class CausalConv2d(nn.Module):
@@ -28,7 +28,7 @@ class CausalConv2d(nn.Module):
         reads_image: whether its input is the network's own input, the embedded image.
         mask: boolean, broadcasts with the weight (F, C, height, width); by default everything is seen.
         stride: 1 or 2.
-        weight_norm: whether the weight is normalised, see `zoo.nn.causal.weight_norm`.
+        weight_norm: whether the weight is normalised, see `zoo.nn.weight_norm`.
         scale: standard deviation of the output once `initialise` has run.
 
     Shapes: x (N, C, H, W) -> (N, F, H, W), sizes divided by the stride and rounded up.

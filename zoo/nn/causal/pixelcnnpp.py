@@ -7,9 +7,10 @@ ul what is to the left as well, and u:
     ul = down(conv1x3([x, 1])) + right(conv2x1([x, 1]))    -> blocks of 2 x 2, ending at the pixel
     features = conv1(elu(ul))
 
-``down`` and ``right`` shift by a row and a column. All layers are weight-normalised; `initialise` sets them
-by a batch. Images of any size: where a side is odd, the last row or column of the transposed convolutions is
-cut off. At fewer than 3 blocks a resolution some earlier pixels of small images are out of sight.
+``down`` and ``right`` shift by a row and a column. All layers are weight-normalised; `zoo.initialise` sets
+them by a batch. Images of any size: where a side is odd, the last row or column of the transposed
+convolutions is cut off. At fewer than 3 blocks a resolution some earlier pixels of small images are out of
+sight.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from zoo.nn.causal.convolution import CausalConv2d, DoublingConv2d, ShiftedConv2
 from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.causal.places import Place
 from zoo.nn.causal.streams import Layers, Stream, Trace
+from zoo.nn.causal.weight_norm import initialise
 
 
 class PixelCNNpp(CausalNetwork):
@@ -44,6 +46,8 @@ class PixelCNNpp(CausalNetwork):
     Raises:
         ValueError: if there is no resolution, or if the context is a map of another size than the image.
     """
+
+    initialised: Tensor | None
 
     def __init__(
         self,
@@ -69,6 +73,16 @@ class PixelCNNpp(CausalNetwork):
         self.u = stream(self._layers(3, weight_norm), beside=0)
         self.ul = stream(self._layers(2, weight_norm), beside=1)
         self.last = pointwise(channels, features, weight_norm=weight_norm)
+        self.register_buffer("initialised", torch.zeros((), dtype=torch.bool) if weight_norm else None)
+
+    @property
+    def needs_initialisation(self) -> bool:
+        """Whether the layers are weight-normalised and no batch has set them yet."""
+        return self.initialised is not None and not self.initialised
+
+    def standardise(self, x: Tensor, context: Tensor | None = None, *, scale: float) -> None:
+        """Initialise the layers by images, for `zoo.initialise`; each has its own scale."""
+        initialise(self, x, context)
 
     def embed(self, x: Tensor) -> Tensor:
         """X and a channel of ones, which tells the image from what is around it."""

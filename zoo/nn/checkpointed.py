@@ -1,0 +1,66 @@
+"""Activation checkpoints: the inside of a block is not kept for the backward pass, but computed again there.
+
+Memory for time (Chen et al. 2016, arXiv:1604.06174): of a checkpointed block the inputs and outputs alone are
+kept, at the price of running it twice. Loss and gradients are the same bits. For pure functions: what Pyro
+samples inside would be sampled twice.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+
+def checkpoint_activations(module: nn.Module, kinds: type | tuple[type, ...]) -> nn.Module:
+    """Checkpoint every submodule of some classes, in place, or the module itself.
+
+    Parameters and their names stay as they are: a saved state of either loads in the other. The whole of
+    a submodule is run again at once, so choose the longest runs of layers between samples; what is inside
+    them is left alone.
+
+    Args:
+        module: a model, a guide, a network.
+        kinds: of pure functions, called with positional arguments.
+
+    Returns:
+        The module.
+
+    Raises:
+        ValueError: if the module has no such submodule.
+    """
+    if not (isinstance(module, kinds) or any(isinstance(m, kinds) for m in module.modules())):
+        raise ValueError(
+            f"{type(module).__name__} has no submodule of {kinds}: there is nothing to checkpoint"
+        )
+    _checkpoint(module, kinds)
+    return module
+
+
+def _checkpoint(module: nn.Module, kinds: Any) -> None:
+    if isinstance(module, kinds):
+        if not isinstance(module.forward, Checkpointed):
+            module.forward = Checkpointed(module.forward)
+        return
+    for child in module.children():
+        _checkpoint(child, kinds)
+
+
+class Checkpointed:
+    """A module's ``forward`` under an activation checkpoint, in training where gradients are wanted.
+
+    In evaluation mode, and without gradients, it is the plain call. Dropout draws the same mask both times.
+
+    Args:
+        forward: bound method of the module.
+    """
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self.forward: Any = forward
+
+    def __call__(self, *args: Any) -> Any:
+        """What the module returns."""
+        if self.forward.__self__.training and torch.is_grad_enabled():
+            return checkpoint(self.forward, *args, use_reentrant=False)
+        return self.forward(*args)
