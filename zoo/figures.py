@@ -47,7 +47,7 @@ def _is_figures(path: Path) -> bool:
     except ValueError:
         return False
     entries = value if isinstance(value, list) else [value]
-    ours = ("log_likelihood", "summary")  # of a run, of an experiment
+    ours = ("log_likelihood", "anomaly", "summary")  # of a run, of its anomalies, of an experiment
     return all(isinstance(entry, Mapping) and any(key in entry for key in ours) for entry in entries)
 
 

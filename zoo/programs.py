@@ -4,6 +4,7 @@ The parameters are plain too: a ``PyroModule`` would send one message a paramete
 Only Pyro's classic ``SVI`` needs those messages to find what to train, so they are sent when it listens.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable
 from typing import Any
@@ -114,9 +115,12 @@ def _send_parameters(program: nn.Module) -> None:
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
-    """`function` of every tensor in a tree of tuples, lists and dictionaries."""
+    """`function` of every tensor in a tree of tuples, lists, dictionaries and dataclasses."""
     if isinstance(tree, Tensor):
         return function(tree)
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        fields = {f.name: map_tensors(function, getattr(tree, f.name)) for f in dataclasses.fields(tree)}
+        return dataclasses.replace(tree, **fields)
     if isinstance(tree, dict):
         return {key: map_tensors(function, branch) for key, branch in tree.items()}
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
