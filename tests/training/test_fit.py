@@ -15,6 +15,7 @@ import zoo
 from tests.training import runs
 from zoo.data import Batches
 from zoo.errors import DataError, NonFiniteError, UsageError
+from zoo.schedules import GeometricDecay
 from zoo.training.run_folder import RunFolder
 
 
@@ -150,6 +151,52 @@ def test_the_average_is_the_exponential_one_with_less_decay_at_first(x, decay):
         warm = min(decay, (1 + n) / (10 + n))
         average = warm * average + (1 - warm) * value
     torch.testing.assert_close(fit.average.model.net.bias.detach(), average)
+
+
+class Flagged(Model):
+    """Sets a flag when it first sees images, as data-dependent initialisation does, and counts."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x):
+        self.seen.fill_(True)
+        self.count += 1
+        super().forward(x)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_average_has_the_buffers_themselves(steps, x, tmp_path):
+    run = RunFolder.create(tmp_path / "run", {})
+    fit = zoo.fit(Flagged(), Guide(), zoo.ELBO(), x, steps=steps, batch_size=20, ema=0.999, run=run)
+    assert fit.average.model is not fit.loss.model
+    assert fit.average.model.seen
+    assert fit.average.model.count == fit.loss.model.count == steps
+    saved = runs.state(tmp_path / "run")["average"]
+    assert saved["module.model.seen"]
+    assert saved["module.model.count"] == steps
+
+
+def test_bivas_recipe_is_adamax_with_a_rate_that_falls_each_step(x):
+    """Adamax(0.9, 0.999), 2e-3 times 0.999999 a step down to 1e-4, by hand on one parameter."""
+    recipe = {"learning_rate": 2e-3, "learning_rate_decay": 0.999999, "learning_rate_floor": 1e-4}
+    model, seen = Model(), []
+
+    def watch(trainer):
+        seen.append((model.net.bias.detach().clone(), model.net.bias.grad.clone()))
+
+    before = model.net.bias.detach().clone()
+    zoo.fit(model, Guide(), zoo.ELBO(), x, epochs=5, batch_size=100, callbacks=[watch], **recipe)
+    m, u = torch.zeros_like(before), torch.zeros_like(before)
+    for t, (after, g) in enumerate(seen, 1):
+        m, u = 0.9 * m + 0.1 * g, torch.maximum(0.999 * u, g.abs() + 1e-8)
+        expected = before - 2e-3 * 0.999999 ** (t - 1) / (1 - 0.9**t) * m / u
+        torch.testing.assert_close(after, expected, rtol=1e-5, atol=1e-7)
+        before = after
+    rate = GeometricDecay(2e-3, 0.999999, 1e-4)
+    assert rate(2_995_000) > 1e-4 == rate(2_996_000)  # about 3.0 million steps to the floor
 
 
 def test_a_clipped_gradient_has_at_most_that_norm(x):

@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from zoo.errors import DataError
@@ -114,6 +115,18 @@ def test_hparams_are_of_the_same_run(run):
     assert hparams["ema"].string_value == "None"
     assert found["session_end_info"].session_end_info.status == 1  # STATUS_SUCCESS
     assert curve(run, "test/loss_nats") == [(1, 80.0)]
+
+
+def test_several_curves_are_shown_in_one_chart(run):
+    with Logger(run) as logger:
+        logger.charts({"latents": {"KL": ["train/kl/.*"], "units": ("a", "b")}, "bound": {"ELBO": ["c"]}})
+    (event,) = events(run).Tensors("custom_scalars__config__")
+    layout = Layout.FromString(event.tensor_proto.string_val[0])
+    assert [
+        (category.title, chart.title, list(chart.multiline.tag))
+        for category in layout.category
+        for chart in category.chart
+    ] == [("latents", "KL", ["train/kl/.*"]), ("latents", "units", ["a", "b"]), ("bound", "ELBO", ["c"])]
 
 
 def test_run_that_failed_is_shown_without_success(run):

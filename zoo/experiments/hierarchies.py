@@ -16,6 +16,7 @@ PAPER_TRAINING = TrainingOptions(
     learning_rate_decay=0.999999,
     learning_rate_floor=1e-4,
     ema=0.9995,
+    choose="best",
 )
 
 COLOURS = LikelihoodOptions(likelihood="logistic_mixture", components=10)

@@ -26,6 +26,8 @@ class TrainingOptions:
         save_every: steps between two checkpoints; none: at the end of an epoch, at most one in 30 s.
         histograms: whether parameters go to TensorBoard as histograms, an epoch each.
         compile: whether the whole loss is compiled (minutes at the start, then fewer a step).
+        choose: which parameters a run is evaluated with: its last, or those of the epoch with the best
+            validation ELBO. (BIVA's published codes chose the epoch by the test set, which flatters it.)
     """
 
     epochs: int = 100
@@ -41,6 +43,7 @@ class TrainingOptions:
     save_every: int | None = None
     histograms: bool = False
     compile: bool = False
+    choose: Literal["last", "best"] = "last"
 
     def __post_init__(self) -> None:
         """Check the ranges.

@@ -36,6 +36,7 @@ import torch
 from zoo.errors import CheckpointError
 
 LAST = "last.pt"
+BEST = "best.pt"
 
 _MAGIC = b"ZOOCKPT\n"
 _VERSION = 1
@@ -91,8 +92,19 @@ def load_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     return _unpickle(path, payload, map_location)
 
 
-def load_latest(folder: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+def has_checkpoint(folder: str | Path, name: str = LAST) -> bool:
+    """Whether there is something for `load_latest` to load, sound or not."""
+    path = Path(folder) / name
+    return path.exists() or previous_path(path).exists()
+
+
+def load_latest(folder: str | Path, map_location: Any = "cpu", *, name: str = LAST) -> dict[str, Any]:
     """Load ``last.pt`` of a folder or, if that is damaged or missing, the one before it.
+
+    Args:
+        folder: of the checkpoints.
+        map_location: where tensors go, see `torch.load`.
+        name: of another checkpoint that is kept the same way, ``best.pt``.
 
     Warns:
         RuntimeWarning: The previous checkpoint had to be taken.
@@ -100,9 +112,9 @@ def load_latest(folder: str | Path, map_location: Any = "cpu") -> dict[str, Any]
     Raises:
         CheckpointError: Neither loads, or ``last.pt`` is sound but not for us (hostile, newer).
     """
-    last = Path(folder) / LAST
+    last = Path(folder) / name
     previous = previous_path(last)
-    if not last.exists() and not previous.exists():
+    if not has_checkpoint(folder, name):
         raise CheckpointError(
             f"no checkpoint in {folder}: expected {last.name} or {previous.name}, found neither; "
             "the run may have ended before its first save: start it anew"

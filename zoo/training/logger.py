@@ -47,6 +47,14 @@ class NullLogger:
         run that dies is shown as well.
         """
 
+    def charts(self, layout: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
+        """Show several curves in one chart, in TensorBoard's CUSTOM SCALARS tab; once a run.
+
+        Args:
+            layout: ``{category: {chart: tags}}``; the tags of scalars as regular expressions,
+                ``["train/kl/.*"]``.
+        """
+
     def flush(self) -> None:
         """Hand everything to the system: a killed process loses nothing that was logged before."""
 
@@ -141,6 +149,19 @@ class Logger(NullLogger):
         self._write(lambda events: events.file_writer.add_summary(experiment))
         self._write(lambda events: events.file_writer.add_summary(start))
         self._declared = True
+
+    def charts(self, layout: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
+        """Show several curves in one chart, in TensorBoard's CUSTOM SCALARS tab; once a run.
+
+        Args:
+            layout: ``{category: {chart: tags}}``; the tags of scalars as regular expressions,
+                ``["train/kl/.*"]``.
+        """
+        multiline = {
+            category: {title: ["Multiline", list(tags)] for title, tags in charts.items()}
+            for category, charts in layout.items()
+        }
+        self._write(lambda events: events.add_custom_scalars(multiline))
 
     def flush(self) -> None:
         """Hand everything to the system: a killed process loses nothing that was logged before."""

@@ -3,8 +3,8 @@
 config.json     what the run was started with; written once
 metrics.jsonl   one JSON object a line: {"step": 100, "loss_nats": 19.3}
 tensorboard/    event files
-checkpoints/    last.pt, last.previous.pt
-pictures/       grids of samples and reconstructions
+checkpoints/    last.pt, last.previous.pt; best.pt, best.previous.pt where the best epoch is chosen
+pictures/       grids of samples and reconstructions; a chart of every latent's KL
 .lock           pid of the process that trains into it
 """
 
@@ -79,6 +79,11 @@ class RunFolder:
     def last_checkpoint(self) -> Path:
         """The newest checkpoint."""
         return self.checkpoints / "last.pt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """What a run is evaluated with that chooses its best epoch."""
+        return self.checkpoints / "best.pt"
 
     @property
     def tensorboard(self) -> Path:

@@ -25,10 +25,11 @@ def matching_checkpoint() -> Iterator[None]:
         ) from error
 
 
-def seed_noise(device: torch.device, *parts: int) -> None:
+def seed_noise(device: torch.device, *parts: int | str) -> None:
     """Start the global random generators, of the CPU and of `device`, from `parts`.
 
-    Every step does: there is no generator's state to be kept, nor is there one for each process.
+    Every step does, and every validation: there is no generator's state to be kept, nor is there one for
+    each process.
     """
     seed = mixed_seed("training", *parts)
     torch.default_generator.manual_seed(seed)  # torch.manual_seed looks at every other device as well

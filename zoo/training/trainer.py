@@ -5,6 +5,7 @@ A run is a pure function of its options and its seed: the order of images and th
 run that was not killed, bit for bit (on the same device with as many threads).
 """
 
+import copy
 import io
 import math
 import time
@@ -24,7 +25,7 @@ from zoo.errors import Interrupted, NonFiniteError, UsageError
 from zoo.options.training import TrainingOptions
 from zoo.schedules import GeometricDecay
 from zoo.training import parallel
-from zoo.training.checkpoint import load_latest, save_checkpoint
+from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
 from zoo.training.logger import Logger, NullLogger
 from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
@@ -45,7 +46,8 @@ class Fit:
 
     Attributes:
         loss: the trained loss, an nn.Module with ``.model`` and ``.guide``.
-        average: the same with averaged parameters, where ``ema`` was set; else `loss`. Evaluate this one.
+        average: the one to evaluate: the same with averaged parameters, where ``ema`` was set, of the best
+            epoch, where ``choose`` was "best"; else `loss`.
         step: steps done.
         seconds: that this call took.
     """
@@ -63,6 +65,8 @@ class Trainer:
         loss: the loss module.
         average: its exponential moving average, or None.
         step: steps done.
+        start: the step at which the run began; not 0 where it finetunes another run.
+        best: the highest figure offered so far (`offer`), None before the first.
         logger: TensorBoard and the metrics file, or nothing.
     """
 
@@ -86,13 +90,16 @@ class Trainer:
             raise UsageError("nothing to train: model and guide must be nn.Modules with parameters")
         if options.compile and parallel.world_size() > 1:
             raise UsageError("expected compile=false with several processes, which train eagerly; got true")
+        if options.choose == "best":
+            self._require_choice()
         self.optimizer = OPTIMIZERS[options.optimizer](self.parameters, lr=options.learning_rate)
         self.rate = GeometricDecay(
             options.learning_rate, options.learning_rate_decay, options.learning_rate_floor
         )
         self.average = _averaged(loss, options.ema)
         self.run_loss: Any = parallel.synchronised(loss)
-        self.step = 0
+        self.step = self.start = 0
+        self.best: float | None = None
         self.logger: Any = NullLogger()
         self._request = StopRequest()
         self._stopping = False  # a signal was seen, by all processes
@@ -103,7 +110,7 @@ class Trainer:
     @property
     def total_steps(self) -> int:
         """The step at which the run ends."""
-        return self.options.steps or self.options.epochs * len(self.batches)
+        return self.start + (self.options.steps or self.options.epochs * len(self.batches))
 
     @property
     def evaluated(self) -> Any:
@@ -125,7 +132,19 @@ class Trainer:
             self._checkpoint()
         if self._stopping:
             raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
-        return Fit(self.loss, self.evaluated, self.step, time.monotonic() - started)
+        return Fit(self.loss, self._chosen(), self.step, time.monotonic() - started)
+
+    def offer(self, figure: float) -> None:
+        """Keep the parameters as they are now, where the best are chosen and `figure` is the highest so far.
+
+        For a callback, which knows what is a good model: the ELBO of validation images, say.
+        """
+        better = self.best is None or figure > self.best
+        if self.options.choose != "best" or self.folder is None or math.isnan(figure) or not better:
+            return
+        self.best = float(figure)
+        state = {"step": self.step, "best": self.best, "loss": self.evaluated.state_dict(), "average": None}
+        save_checkpoint(self.folder.best_checkpoint, state)
 
     def resume(self, folder: RunFolder) -> None:
         """Load the last checkpoint of a run, if it has one.
@@ -133,13 +152,15 @@ class Trainer:
         Raises:
             CheckpointError: if it is damaged or was made for another model.
         """
-        if any(folder.checkpoints.glob("*.pt")):
+        if has_checkpoint(folder.checkpoints):
             self.load_state_dict(load_latest(folder.checkpoints, map_location=self.device))
 
     def state_dict(self) -> dict[str, Any]:
         """All that a run needs to go on."""
         return {
             "step": self.step,
+            "start": self.start,
+            "best": self.best,
             "loss": self.loss.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -152,7 +173,7 @@ class Trainer:
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.step = state["step"]
+            self.step, self.start, self.best = state["step"], state.get("start", 0), state.get("best")
 
     def train_step(self, x: Tensor) -> dict[str, Tensor]:
         """One step on a batch; returns the loss and the gradient's norm, on the device."""
@@ -169,6 +190,24 @@ class Trainer:
             self.average.update_parameters(self.loss)
         self.step += 1
         return {"loss": value.detach(), "gradient_norm": norm}
+
+    def _chosen(self) -> Any:
+        """The loss with the parameters of the best epoch, where there is one; else `evaluated`."""
+        if self.best is None or self.folder is None:
+            return self.evaluated
+        chosen = copy.deepcopy(self.evaluated)
+        state = load_latest(self.folder.checkpoints, map_location=self.device, name=BEST)
+        with matching_checkpoint():
+            chosen.load_state_dict(state["loss"])
+        return chosen
+
+    def _require_choice(self) -> None:
+        if self.leads and (self.folder is None or not self.callbacks):
+            raise UsageError(
+                'choose="best" keeps the best parameters in the run\'s folder and is told of them by a '
+                "callback: give both, run=RunFolder.create(...), callbacks=[...] with one that calls "
+                "trainer.offer(figure)"
+            )
 
     def _epoch(self, epoch: int, progress: Progress) -> None:
         clock = _Clock(self.step)
@@ -287,7 +326,9 @@ def _averaged(loss: nn.Module, decay: float) -> AveragedModel | None:
         return None
 
     def average(averaged: Any, current: Any, n: Tensor | int) -> None:
-        warm = min(decay, (1 + int(n)) / (10 + int(n)))
+        steps = int(model.n_averaged)  # on the CPU; n is on the device and would have to be waited for
+        warm = min(decay, (1 + steps) / (10 + steps))
         get_ema_multi_avg_fn(warm)(averaged, current, n)
 
-    return AveragedModel(loss, multi_avg_fn=average)
+    model = AveragedModel(loss, multi_avg_fn=average)
+    return model
