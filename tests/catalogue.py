@@ -174,6 +174,10 @@ WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
 SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with counts
     "biva": {"filters": 4, "blocks": 1},
     "lvae": {"filters": 4, "blocks": 1},
+    "m2": {"hidden": (4,)},
+    "m1_m2": {"hidden": (4,)},
+    "adgm": {"hidden": (4,)},
+    "sdgm": {"hidden": (4,)},
     "ladder_vae": {"filters": 4, "blocks": 1},
     "hierarchical_vae": {"filters": 4, "blocks": 1},
     "pixelcnnpp": {"channels": 4, "resnets": 1, "resolutions": 2},

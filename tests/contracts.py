@@ -106,7 +106,8 @@ def dependencies(model: Any, guide: Any, x: Tensor) -> dict[str, set[str]]:
 
 
 def _seen(distribution: Any, variables: dict[str, Tensor]) -> set[str]:
-    base = distribution.base_dist
+    base = getattr(distribution, "base_dist", distribution)
+    base = getattr(base, "_categorical", base)  # a one-hot distribution keeps its parameters there
     parameters = [getattr(base, name) for name in base.arg_constraints if name in base.__dict__]
     total = sum((p * torch.randn_like(p)).sum() for p in parameters)
     if not total.requires_grad:

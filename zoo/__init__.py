@@ -8,12 +8,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoo.active_units import active_units
     from zoo.compilation import compile_loss
     from zoo.data import load_data
     from zoo.families import Bernoullis, Categoricals, LogisticMixtures, Normals
     from zoo.guides import AmortizedGuide, Dequantization, Guide
     from zoo.heads import Behind, NormalHead, Transformed, transformed
     from zoo.importance import LogLikelihood, log_likelihood, log_weights
+    from zoo.initialisation import initialise
+    from zoo.labels import LabelHead, UniformLabels
+    from zoo.latents import decode, encode, interpolate, resample
+    from zoo.layers_above import above
     from zoo.likelihoods import (
         AutoregressiveLikelihood,
         BernoulliLikelihood,
@@ -21,13 +26,19 @@ if TYPE_CHECKING:
         PixelLikelihood,
     )
     from zoo.models.autoregressive import AutoregressiveDensity, NoLatents
+    from zoo.models.auxiliary import ADGM, SDGM, AuxiliaryGuide
     from zoo.models.biva import BIVA, BIVAGuide
     from zoo.models.flow_density import FlowDensity
     from zoo.models.flow_plus_plus import FlowPlusPlus
     from zoo.models.glow import Glow
+    from zoo.models.hierarchical_vae import BottomUpGuide, HierarchicalVAE
+    from zoo.models.hierarchy import Hierarchy
+    from zoo.models.ladder_vae import LadderGuide, LadderVAE
+    from zoo.models.m2 import M1M2, M2, M1M2Guide, M2Guide
     from zoo.models.maf import MAF
     from zoo.models.nice import NICE
     from zoo.models.real_nvp import RealNVP
+    from zoo.models.semi_supervised_biva import SemiSupervisedBIVA, SemiSupervisedBIVAGuide
     from zoo.models.vae import VAE
     from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
     from zoo.nn.convolutional import ConvDecoder, ConvEncoder
@@ -36,27 +47,39 @@ if TYPE_CHECKING:
     from zoo.programs import Program, batch_plate, latent
     from zoo.sampling import complete, reconstruct, sample
     from zoo.schedules import LinearWarmup
+    from zoo.semi_supervised import SemiSupervised, classify, error_rate
     from zoo.system import System, build, load
     from zoo.training.fit import fit
 
 _HOMES = {
+    "active_units": ["active_units"],
+    "layers_above": ["above"],
     "compilation": ["compile_loss"],
     "data": ["load_data"],
     "families": ["Bernoullis", "Categoricals", "LogisticMixtures", "Normals"],
     "guides": ["AmortizedGuide", "Dequantization", "Guide"],
     "heads": ["Behind", "NormalHead", "Transformed", "transformed"],
     "importance": ["LogLikelihood", "log_likelihood", "log_weights"],
+    "initialisation": ["initialise"],
+    "labels": ["LabelHead", "UniformLabels"],
+    "latents": ["decode", "encode", "interpolate", "resample"],
     "likelihoods": [
         *("AutoregressiveLikelihood", "BernoulliLikelihood", "LogisticMixtureLikelihood", "PixelLikelihood"),
     ],
     "models.autoregressive": ["AutoregressiveDensity", "NoLatents"],
+    "models.auxiliary": ["ADGM", "SDGM", "AuxiliaryGuide"],
     "models.biva": ["BIVA", "BIVAGuide"],
     "models.flow_density": ["FlowDensity"],
     "models.flow_plus_plus": ["FlowPlusPlus"],
     "models.glow": ["Glow"],
+    "models.hierarchical_vae": ["BottomUpGuide", "HierarchicalVAE"],
+    "models.hierarchy": ["Hierarchy"],
+    "models.ladder_vae": ["LadderGuide", "LadderVAE"],
+    "models.m2": ["M1M2", "M2", "M1M2Guide", "M2Guide"],
     "models.maf": ["MAF"],
     "models.nice": ["NICE"],
     "models.real_nvp": ["RealNVP"],
+    "models.semi_supervised_biva": ["SemiSupervisedBIVA", "SemiSupervisedBIVAGuide"],
     "models.vae": ["VAE"],
     "nn.causal": ["DiagonalBiLSTM", "GatedPixelCNN", "PixelCNN", "PixelCNNpp", "RowLSTM", "WaveNet"],
     "nn.convolutional": ["ConvDecoder", "ConvEncoder"],
@@ -65,6 +88,7 @@ _HOMES = {
     "programs": ["Program", "batch_plate", "latent"],
     "sampling": ["complete", "reconstruct", "sample"],
     "schedules": ["LinearWarmup"],
+    "semi_supervised": ["SemiSupervised", "classify", "error_rate"],
     "system": ["System", "build", "load"],
     "training.fit": ["fit"],
 }

@@ -1,4 +1,4 @@
-"""The command line: ``zoo list | train | evaluate | sample | reconstruct``.
+"""The command line: ``zoo list | train | finetune | evaluate | anomaly | sample | reconstruct``.
 
 Answers ``--help`` and ``list`` without importing PyTorch. A mistake of the user's is one line on stderr and
 an exit code: 2 usage, 3 data, 4 checkpoint, 5 not finite; 75 interrupted, --resume goes on.
@@ -57,7 +57,9 @@ def parser() -> Parser:
     commands = root.add_subparsers(dest="name", required=True, metavar="COMMAND", parser_class=Parser)
     _add_list(commands)
     _add_train(commands)
+    _add_finetune(commands)
     _add_evaluate(commands)
+    _add_anomaly(commands)
     _add_sample(commands)
     _add_reconstruct(commands)
     return root
@@ -72,13 +74,29 @@ def _add_list(commands: Any) -> None:
 def _add_train(commands: Any) -> None:
     sub = commands.add_parser("train", help="train an experiment and evaluate it")
     sub.add_argument("experiment", help="a name from `zoo list`")
-    _add_data(sub)
     sub.add_argument(
         "--out", metavar="DIR", help="run folder, runs/EXPERIMENT by default; must not exist yet"
     )
     sub.add_argument("--epochs", help="passes through the data")
     sub.add_argument("--steps", help="stop after so many steps instead")
     sub.add_argument("--batch-size", help="images a step")
+    _add_training(sub)
+    sub.set_defaults(command=_late("train"))
+
+
+def _add_finetune(commands: Any) -> None:
+    sub = commands.add_parser("finetune", help="go on with a run without free bits, in a folder of its own")
+    sub.add_argument("run", metavar="RUN", help="run folder; it stays as it is")
+    sub.add_argument("--out", metavar="DIR", help="run folder, RUN-finetuned by default; must not exist yet")
+    further = sub.add_mutually_exclusive_group()
+    further.add_argument("--epochs", help="further passes through the data, a tenth of RUN's by default")
+    further.add_argument("--steps", help="stop after so many further steps instead")
+    _add_training(sub)
+    sub.set_defaults(command=_late("finetune"))
+
+
+def _add_training(sub: argparse.ArgumentParser) -> None:
+    _add_data(sub)
     _add_device(sub)
     sub.set_defaults(seed=None)  # a run that goes on has one
     sub.add_argument(
@@ -89,7 +107,6 @@ def _add_train(commands: Any) -> None:
     sub.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any option of the experiment"
     )
-    sub.set_defaults(command=_late("train"))
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -105,6 +122,22 @@ def _add_evaluate(commands: Any) -> None:
     _add_data(sub)
     _add_device(sub)
     sub.set_defaults(command=_late("evaluate"))
+
+
+def _add_anomaly(commands: Any) -> None:
+    sub = commands.add_parser("anomaly", help="how well a run tells other images from its own")
+    sub.add_argument("run", metavar="RUN", help="run folder, of a model with latent variables")
+    sub.add_argument("--against", metavar="DATA", required=True, help="the anomalies: a data set or a path")
+    sub.add_argument(
+        "--above", type=_layers, metavar="K,K,...", help="layers k of L^{>k}; 0 to L-1 by default"
+    )
+    sub.add_argument("--samples", type=int, default=10, help="log weights an image and bound")
+    sub.add_argument("--images", type=int, help="test images of each set, all by default")
+    sub.add_argument("--chunk", type=int, help="samples at a time: memory and speed only")
+    sub.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
+    _add_data(sub)
+    _add_device(sub)
+    sub.set_defaults(command=_late("anomaly"))
 
 
 def _add_sample(commands: Any) -> None:
@@ -142,6 +175,13 @@ def _seed(text: str) -> int:
     if not 0 <= seed < 2**63:
         raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2^63 - 1; got {text!r}")
     return seed
+
+
+def _layers(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected layers like 0,1,2; got {text!r}")
+    return [int(part) for part in parts]
 
 
 def _list(options: argparse.Namespace) -> int:

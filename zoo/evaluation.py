@@ -1,11 +1,12 @@
 """What a trained pair is worth: the table of its test figures."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from zoo.importance import LogLikelihood, log_likelihood
+from zoo.semi_supervised import Classification
 from zoo.training.progress import Progress
 
 
@@ -16,14 +17,19 @@ def evaluate(model: Any, guide: Any, x: Tensor, k: int, *, seed: int = 0, **opti
     other options and the errors.
     """
     with Progress(len(x), unit="image") as bar:
-        done = 0
+        return log_likelihood(model, guide, x, k, seed=seed, progress=advancing(bar), **options)
 
-        def advance(images: int) -> None:
-            nonlocal done
-            done += images
-            bar.update(done, {})
 
-        return log_likelihood(model, guide, x, k, seed=seed, progress=advance, **options)
+def advancing(bar: Progress) -> Callable[[int], None]:
+    """Moves the bar by as many images as it is told are done."""
+    done = 0
+
+    def advance(images: int) -> None:
+        nonlocal done
+        done += images
+        bar.update(done, {})
+
+    return advance
 
 
 def table(result: LogLikelihood) -> str:
@@ -46,6 +52,15 @@ def table(result: LogLikelihood) -> str:
         f"Pareto k           {_or_none(s['pareto_k'])}",
     ]
     return "\n".join(lines) + _warning(s)
+
+
+def errors(result: Classification) -> str:
+    """The classification error, for people."""
+    s = result.summary()
+    return (
+        f"wrong classes      {s['error_rate']:10.2%} +- {s['error_rate_stderr']:.2%} of {len(result.wrong)} "
+        f"images (cross-entropy {s['cross_entropy']:.3f} nats)"
+    )
 
 
 def _or_none(k_hat: Any) -> str:

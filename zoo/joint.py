@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 from einops import repeat
+from pyro.poutine import condition
 from torch import Tensor
 
 from zoo.guides import Guide, OrdinaryGuide
@@ -35,14 +36,63 @@ class Joint:
             k: samples an image; they are folded into the batch, the only leading dimension a model sees.
             noise: a handler that draws the samples (`zoo.noise.SampleStreams`); default Pyro's own way.
         """
-        features = copies(self.features, k)
         with noise or nullcontext():
-            with Recorder() as recorder:
-                features = self.guide.bottom_up(features)
-            answer = Answer(self.guide, features, recorder.drawn, k * len(self.x))
-            with CopiedData(len(self.x), k), answer as run:
-                self.model(copies(self.x, k))
-        return {**run.sites, **_guide_only(recorder.drawn, run)}
+            return self.answered(self.bottom_up(k), k)
+
+    def bottom_up(self, k: int = 1) -> "BottomUp":
+        """What the guide draws before the model runs, k samples an image."""
+        features = copies(self.features, k)
+        with Recorder() as recorder:
+            features = self.guide.bottom_up(features)
+        return BottomUp(features, recorder.drawn)
+
+    def answered(
+        self, below: "BottomUp", k: int, *, given: dict[str, Tensor] | None = None
+    ) -> dict[str, Site]:
+        """The sites of a model's run over k B images, the guide having drawn `below` for as many.
+
+        Args:
+            below: see `bottom_up`.
+            k: runs an image.
+            given: values (k B, ...) of latents that are observed, by site.
+        """
+        answer = Answer(self.guide, below.features, below.drawn, k * len(self.x))
+        observed = condition(data=given) if given else nullcontext()
+        with CopiedData(len(self.x), k), answer as run, observed:
+            self.model(copies(self.x, k))
+        return {**run.sites, **_guide_only(below.drawn, run)}
+
+
+class BottomUp(NamedTuple):
+    """The bottom-up half of a run over N = k B images.
+
+    Attributes:
+        features: of the guide, each with leading dimension N.
+        drawn: Pyro's messages of the latents that were drawn, by site.
+    """
+
+    features: Any
+    drawn: dict[str, Any]
+
+    def copies(self, c: int) -> "BottomUp":
+        """C copies of every row, (N, ...) -> (c N, ...); what was drawn is not drawn again."""
+        drawn = {
+            name: {**msg, "fn": Copied(msg["fn"], msg["value"], c), "value": copies(msg["value"], c)}
+            for name, msg in self.drawn.items()
+        }
+        return BottomUp(copies(self.features, c), drawn)
+
+
+class Copied:
+    """The distribution that a value was drawn from before the value was copied."""
+
+    def __init__(self, distribution: Any, value: Tensor, c: int) -> None:
+        self.distribution, self.value, self.c = distribution, value, c
+        self.has_rsample = distribution.has_rsample
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log q of the draw, which is that of each of its copies, (c N, ...)."""
+        return copies(self.distribution.log_prob(self.value), self.c)
 
 
 def copies(tree: Any, k: int) -> Any:

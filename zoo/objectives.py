@@ -9,7 +9,7 @@ step sees the change. In evaluation mode (``loss.eval()``) the bound is the plai
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,7 +136,12 @@ class Bound(nn.Module):
         """
         sites = list(Joint(self.model, self.guide, x).sample(self.k).values())
         if torch.is_grad_enabled():
-            _require_reparameterised(sites)
+            require_reparameterised(sites)
+        return self.by_site(sites)
+
+    def by_site(self, sites: Iterable[Site]) -> Terms:
+        """The terms of a run of k samples an image, each (k, B)."""
+        sites = list(sites)
         return Terms(
             {s.name: _by_sample(s.log_p(), self.k) for s in sites if s.observed},
             {s.name: _by_sample(self.kl(s), self.k) for s in sites if not s.observed},
@@ -168,12 +173,17 @@ class ELBOLoss(Bound):
         """Minus the bound; in training with beta and free bits."""
         terms = self.terms(x)
         self.stats = terms.means()
-        if not self.training:
-            return -terms.elbo().mean()
-        cost = _total({name: self._charged(kl) for name, kl in terms.kl.items()})
-        return (self.beta * cost - _total(terms.log_likelihood)).mean()
+        return self.cost(terms).mean()
 
-    def _charged(self, kl: Tensor) -> Tensor:
+    def cost(self, terms: Terms) -> Tensor:
+        """What is minimised, (k, B): minus the bound; in training with beta and free bits."""
+        if not self.training:
+            return -terms.elbo()
+        charged = _total({name: self.charged(name, kl) for name, kl in terms.kl.items()})
+        return self.beta * charged - _total(terms.log_likelihood)
+
+    def charged(self, name: str, kl: Tensor) -> Tensor:
+        """What the latent `name` pays for its KL (k, B) in training."""
         if not self.objective.free_bits:
             return kl
         return torch.where(self.free_bits > 0, kl.clamp(min=self.free_bits), kl)
@@ -208,7 +218,12 @@ def _at_least_one(name: str, value: int) -> int:
     return value
 
 
-def _require_reparameterised(sites: list[Site]) -> None:
+def require_reparameterised(sites: Iterable[Site]) -> None:
+    """Check that gradients through the posteriors are unbiased.
+
+    Raises:
+        ValueError: if one of them is not reparameterised.
+    """
     for site in sites:
         if not site.observed and not site.posterior.has_rsample:
             raise ValueError(

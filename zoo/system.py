@@ -1,12 +1,15 @@
 """A system: a model, its guide and the objective that trains them, built by name or loaded from a run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.errors import CheckpointError, UsageError
 from zoo.experiments import Experiment, find
+from zoo.latents import decode, encode, interpolate, resample
+from zoo.sampling import reconstruct, sample
 
 
 class System(nn.Module):
@@ -37,6 +40,30 @@ class System(nn.Module):
 
         return {"binary": Binary, "grid": Grid, "unit": Unit}[self.experiment.system.takes]()
 
+    def sample(self, n: int, **options: Any) -> Tensor:
+        """N images from the model, (n, C, H, W); see `zoo.sample`."""
+        return sample(self.model, n, **options)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """E[x | z] with z ~ q(z | x); see `zoo.reconstruct`."""
+        return reconstruct(self.model, self.guide, x)
+
+    def encode(self, x: Tensor, **options: Any) -> dict[str, Tensor]:
+        """Every latent of the images x, {site: (B, ...)}; see `zoo.encode`."""
+        return encode(self.model, self.guide, x, **options)
+
+    def decode(self, latents: Mapping[str, Tensor], **options: Any) -> Tensor:
+        """E[x | z], latents that are not given being drawn from the prior; see `zoo.decode`."""
+        return decode(self.model, latents, **options)
+
+    def resample(self, x: Tensor, *, below: int, **options: Any) -> Tensor:
+        """E[x | z] with the layers up to k = `below` drawn from the prior; see `zoo.resample`."""
+        return resample(self.model, self.guide, x, below=below, **options)
+
+    def interpolate(self, a: Tensor, b: Tensor, **options: Any) -> Tensor:
+        """Images on the way from a to b through the latents, (steps, B, C, H, W); see `zoo.interpolate`."""
+        return interpolate(self.model, self.guide, a, b, **options)
+
     def parameter_count(self) -> int:
         """Numbers that are trained; shared ones count once."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
@@ -60,6 +87,8 @@ def build(name: str, image_shape: Any = None, **overrides: Any) -> System:
 def load(run: str | Path, *, device: Any = "cpu") -> System:
     """The system of a run folder with its trained parameters, averaged ones where the run kept them.
 
+    Those of its last checkpoint, or of the best epoch so far, where the run was trained with choose="best".
+
     Raises:
         UsageError: if there is no such run.
         CheckpointError: if it has no checkpoint or a damaged one.
@@ -71,11 +100,13 @@ def load(run: str | Path, *, device: Any = "cpu") -> System:
 
 def load_run(folder: Any, *, device: Any = "cpu") -> System:
     """`load` for a run folder that is open already."""
-    from zoo.training.checkpoint import load_latest
+    from zoo.training.checkpoint import BEST, load_latest
     from zoo.training.state import matching_checkpoint
 
     system = System(*configured(folder))
     state = load_latest(folder.checkpoints)
+    if state.get("best") is not None:
+        state = load_latest(folder.checkpoints, name=BEST)
     with matching_checkpoint():
         system.loss().load_state_dict(_evaluated(state))
     return system.to(device)

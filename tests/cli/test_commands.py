@@ -74,7 +74,7 @@ def test_warnings_are_a_line():
 
 def test_the_command_is_installed_as_a_module():
     assert command("frobnicate").stderr.count("\n") == 1
-    assert command("list").stdout.startswith("biva_digits")
+    assert command("list").stdout.startswith("adgm_digits")
 
 
 # train
@@ -87,7 +87,8 @@ def test_a_run_folder_holds_everything(trained):
     assert config["image_shape"] == [1, 8, 8]
     assert config["options"]["latent"] == 3
     assert (trained / "checkpoints" / "last.pt").is_file()
-    assert {path.name for path in (trained / "pictures").iterdir()} == {"samples.png", "reconstructions.png"}
+    pictures = {path.name for path in (trained / "pictures").iterdir()}
+    assert pictures == {"samples.png", "reconstructions.png", "kl.png"}
 
 
 def test_metrics_are_a_line_a_step(trained):

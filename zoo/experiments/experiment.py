@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.errors import UsageError
 from zoo.options.data import DataOptions
-from zoo.options.objective import ObjectiveOptions
+from zoo.options.objective import ELBOOptions, ObjectiveOptions
 from zoo.options.training import TrainingOptions
 from zoo.options.typed import flatten, nearest, override
 
@@ -34,7 +34,7 @@ class Experiment:
     system: Any
     data: DataOptions
     image_shape: tuple[int, int, int] = field(metadata={"settable": False})
-    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    objective: ELBOOptions = field(default_factory=ObjectiveOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     paper: str = field(default="", metadata={"settable": False})
     name: str = field(default="", metadata={"settable": False})

@@ -1,0 +1,187 @@
+"""Auxiliary deep generative models, semi-supervised (Maaløe et al. 2016), arXiv:1602.05473.
+
+ADGM    p(x, y, z, a)   = p(y) p(z) p(x | y, z) p(a | x, y, z)
+SDGM    p(x, y, z, a)   = p(y) p(z) p(a | y, z) p(x | a, y, z)       (skip deep generative model)
+both    q(a, y, z | x)  = q(a | x) q(y | a, x) q(z | a, y, x)
+
+The auxiliary variable a makes q(z | x, y) = ∫ q(a | x) q(z | a, y, x) da as rich as a mixture. In ADGM p(a
+| .) says nothing of the images, whose law is that of M2; it is there to keep the bound tight. The sites are
+``y``, one-hot, ``z``, ``a`` and ``x``. a is drawn before the model runs, so its KL is estimated by Monte
+Carlo.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyro
+import torch
+from torch import Tensor, nn
+
+from zoo.guides import Guide
+from zoo.heads import Features, NormalHead
+from zoo.labels import LabelHead, UniformLabels
+from zoo.likelihoods import BernoulliLikelihood
+from zoo.nn.dense import dense
+from zoo.nn.layers import Shape
+from zoo.priors import StandardNormal
+from zoo.programs import Program, batch_plate, batch_size, independent_copies, latent
+
+
+class Auxiliary(Program):
+    """The parts that both models have.
+
+    Args:
+        label: called with nothing, returns p(y), one-hot.
+        prior: called with nothing, returns p(z).
+        auxiliary: head of a; ADGM calls it with (x, [z, y]), SDGM with [z, y].
+        likelihood: ADGM's is called with [z, y], SDGM's with [a, z, y].
+    """
+
+    def __init__(
+        self, label: nn.Module, prior: nn.Module, auxiliary: nn.Module, likelihood: nn.Module
+    ) -> None:
+        super().__init__()
+        self.label, self.prior, self.auxiliary, self.likelihood = label, prior, auxiliary, likelihood
+
+    def above(self, n: int) -> Tensor:
+        """[z, y] of n images, (n, D + C)."""
+        y = latent("y", independent_copies(self.label(), n))  # p(y)
+        z = latent("z", independent_copies(self.prior(), n), y)  # p(z)
+        return torch.cat([z, y], dim=1)
+
+
+class ADGM(Auxiliary):
+    """p(y) p(z) p(x | y, z) p(a | x, y, z); see `Auxiliary`."""
+
+    def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
+        """Observe the images x (B, C, H, W), or sample n of them."""
+        with batch_plate():
+            zy = self.above(batch_size(x, n))
+            x = pyro.sample("x", self.likelihood(zy), obs=x)  # p(x | y, z)
+            latent("a", self.auxiliary(x, zy))  # p(a | x, y, z)
+        return x
+
+
+class SDGM(Auxiliary):
+    """p(y) p(z) p(a | y, z) p(x | a, y, z); see `Auxiliary`."""
+
+    def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
+        """Observe the images x (B, C, H, W), or sample n of them."""
+        with batch_plate():
+            zy = self.above(batch_size(x, n))
+            a = latent("a", self.auxiliary(zy))  # p(a | y, z)
+            return pyro.sample("x", self.likelihood(torch.cat([a, zy], dim=1)), obs=x)  # p(x | a, y, z)
+
+
+class AuxiliaryGuide(Guide):
+    """q(a | x) q(y | a, x) q(z | a, y, x).
+
+    Args:
+        encoder: x to features f (B, F), of which all posteriors are made.
+        auxiliary: head, q(a | f).
+        label: head, q(y | [f, a]).
+        latent: head, q(z | [f, a, y]).
+        model: see `Guide`.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, auxiliary: Any, label: nn.Module, latent: nn.Module, *, model: Any = None
+    ) -> None:
+        super().__init__(model)
+        self.encoder, self.auxiliary, self.label, self.latent = encoder, auxiliary, label, latent
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The features of x and the parameters of q(a | x)."""
+        f = self.encoder(x)
+        return f, self.auxiliary.encode(f)
+
+    def bottom_up(self, features: Any) -> Tensor:
+        """Sample a ~ q(a | x); returns [f, a]."""
+        f, parameters = features
+        with batch_plate():
+            a = pyro.sample("a", self.auxiliary.distribution(parameters))
+        return torch.cat([f, a], dim=1)
+
+    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
+        """q(y | a, x), or q(z | a, y, x) with h = y."""
+        if name == "y":
+            return self.label(features)
+        return self.latent(torch.cat([features, h], dim=1))
+
+
+class SeesImage(nn.Module):
+    """A head of an image x and a vector b: head([net(x), b]).
+
+    Args:
+        net: x to features (B, F).
+        head: called with (B, F + D).
+    """
+
+    def __init__(self, net: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.net, self.head = net, head
+
+    def forward(self, x: Tensor, b: Tensor) -> Any:
+        """p(a | x, b)."""
+        return self.head(torch.cat([self.net(x), b], dim=1))
+
+
+def adgm(
+    image_shape: Shape,
+    *,
+    latent: int,
+    auxiliary: int,
+    hidden: Sequence[int],
+    classes: int = 10,
+    encoder: Any = None,
+    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+) -> tuple[ADGM, AuxiliaryGuide]:
+    """An ADGM of dense networks: model and guide.
+
+    Args:
+        image_shape: (C, H, W).
+        latent: size of z.
+        auxiliary: size of a.
+        hidden: widths of every network.
+        classes: C.
+        encoder: x to features of shape ``encoder.out_shape``, a vector's, for the guide; dense by default.
+        likelihood: made of the decoder and the image's shape.
+    """
+    zy, last = latent + classes, hidden[-1]
+    of_a = NormalHead(dense((last + zy,), hidden[-1:]), auxiliary)
+    decoder = likelihood(dense((zy,), hidden), image_shape)
+    seeing = SeesImage(dense(image_shape, hidden), of_a)
+    model = ADGM(UniformLabels(classes), StandardNormal(latent), seeing, decoder)
+    return model, _guide(
+        model, encoder or dense(image_shape, hidden), latent, auxiliary, hidden[-1:], classes
+    )
+
+
+def sdgm(
+    image_shape: Shape,
+    *,
+    latent: int,
+    auxiliary: int,
+    hidden: Sequence[int],
+    classes: int = 10,
+    encoder: Any = None,
+    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+) -> tuple[SDGM, AuxiliaryGuide]:
+    """An SDGM of dense networks: model and guide; see `adgm` for the arguments."""
+    zy = latent + classes
+    of_a = NormalHead(dense((zy,), hidden), auxiliary)
+    decoder = likelihood(dense((auxiliary + zy,), hidden), image_shape)
+    model = SDGM(UniformLabels(classes), StandardNormal(latent), of_a, decoder)
+    return model, _guide(
+        model, encoder or dense(image_shape, hidden), latent, auxiliary, hidden[-1:], classes
+    )
+
+
+def _guide(
+    model: Auxiliary, encoder: Any, latent: int, auxiliary: int, hidden: Sequence[int], classes: int
+) -> AuxiliaryGuide:
+    (features,) = encoder.out_shape
+    of_a = NormalHead(Features((features,)), auxiliary)
+    label = LabelHead(dense((features + auxiliary,), hidden), classes)
+    posterior = NormalHead(dense((features + auxiliary + classes,), hidden), latent)
+    return AuxiliaryGuide(encoder, of_a, label, posterior, model=model)

@@ -1,0 +1,189 @@
+"""Semi-supervised VAEs: M2, and M1+M2 stacked (Kingma et al. 2014), arXiv:1406.5298.
+
+M2      p(x, y, z)   = p(y) p(z) p(x | y, z)
+        q(y, z | x)  = q(y | x) q(z | x, y)
+
+M1+M2   p(x, y, z)   = p(y) p(z_2) p(z_1 | y, z_2) p(x | z_1)
+        q(y, z | x)  = q(z_1 | x) q(y | z_1) q(z_2 | y, z_1)
+
+The sites are ``y``, one-hot, ``z`` or ``z_1`` and ``z_2``, and ``x``. The paper trains M1 first and M2 on
+its draws of z_1; here M1+M2 is one model, trained whole. z_1 is drawn before the model runs, so its KL is
+estimated by Monte Carlo.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyro
+import torch
+from torch import Tensor, nn
+
+from zoo.guides import Guide
+from zoo.heads import NormalHead
+from zoo.labels import LabelHead, UniformLabels
+from zoo.likelihoods import BernoulliLikelihood
+from zoo.nn.dense import dense
+from zoo.nn.layers import Shape
+from zoo.priors import StandardNormal
+from zoo.programs import Program, batch_plate, batch_size, independent_copies, latent
+
+
+class M2(Program):
+    """p(x, y, z) = p(y) p(z) p(x | y, z).
+
+    Args:
+        label: called with nothing, returns p(y), one-hot.
+        prior: called with nothing, returns p(z).
+        likelihood: called with [z, y] (B, D + C), returns p(x | y, z).
+    """
+
+    def __init__(self, label: nn.Module, prior: nn.Module, likelihood: nn.Module) -> None:
+        super().__init__()
+        self.label, self.prior, self.likelihood = label, prior, likelihood
+
+    def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
+        """Observe the images x (B, C, H, W), or sample n of them."""
+        n = batch_size(x, n)
+        with batch_plate():
+            y = latent("y", independent_copies(self.label(), n))  # p(y)
+            z = latent("z", independent_copies(self.prior(), n), y)  # p(z)
+            return pyro.sample("x", self.likelihood(torch.cat([z, y], dim=1)), obs=x)  # p(x | y, z)
+
+
+class M2Guide(Guide):
+    """q(y, z | x) = q(y | x) q(z | x, y).
+
+    Args:
+        encoder: x to features f (B, F), of which both posteriors are made.
+        label: head, q(y | f).
+        latent: head, q(z | [f, y]).
+        model: see `Guide`.
+    """
+
+    def __init__(self, encoder: nn.Module, label: nn.Module, latent: nn.Module, *, model: Any = None) -> None:
+        super().__init__(model)
+        self.encoder, self.label, self.latent = encoder, label, latent
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The features of x."""
+        return self.encoder(x)
+
+    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
+        """q(y | x), or q(z | x, y) with h = y."""
+        if name == "y":
+            return self.label(features)
+        return self.latent(torch.cat([features, h], dim=1))
+
+
+class M1M2(Program):
+    """p(x, y, z) = p(y) p(z_2) p(z_1 | y, z_2) p(x | z_1).
+
+    Args:
+        label: called with nothing, returns p(y), one-hot.
+        prior: called with nothing, returns p(z_2).
+        latent: head, p(z_1 | [z_2, y]).
+        likelihood: called with z_1, returns p(x | z_1).
+    """
+
+    def __init__(self, label: nn.Module, prior: nn.Module, latent: nn.Module, likelihood: nn.Module) -> None:
+        super().__init__()
+        self.label, self.prior, self.latent, self.likelihood = label, prior, latent, likelihood
+
+    def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
+        """Observe the images x (B, C, H, W), or sample n of them."""
+        n = batch_size(x, n)
+        with batch_plate():
+            y = latent("y", independent_copies(self.label(), n))  # p(y)
+            z_2 = latent("z_2", independent_copies(self.prior(), n), y)  # p(z_2)
+            z_1 = latent("z_1", self.latent(torch.cat([z_2, y], dim=1)))  # p(z_1 | y, z_2)
+            return pyro.sample("x", self.likelihood(z_1), obs=x)  # p(x | z_1)
+
+
+class M1M2Guide(Guide):
+    """q(y, z | x) = q(z_1 | x) q(y | z_1) q(z_2 | y, z_1).
+
+    Args:
+        first: head, q(z_1 | x).
+        label: head, q(y | z_1).
+        second: head, q(z_2 | [z_1, y]).
+        model: see `Guide`.
+    """
+
+    def __init__(self, first: Any, label: nn.Module, second: nn.Module, *, model: Any = None) -> None:
+        super().__init__(model)
+        self.first, self.label, self.second = first, label, second
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The parameters of q(z_1 | x)."""
+        return self.first.encode(x)
+
+    def bottom_up(self, features: Any) -> Tensor:
+        """Sample z_1 ~ q(z_1 | x)."""
+        with batch_plate():
+            return pyro.sample("z_1", self.first.distribution(features))
+
+    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
+        """q(y | z_1), or q(z_2 | y, z_1) with h = y."""
+        if name == "y":
+            return self.label(features)
+        return self.second(torch.cat([features, h], dim=1))
+
+
+def m2(
+    image_shape: Shape,
+    *,
+    latent: int,
+    hidden: Sequence[int],
+    classes: int = 10,
+    encoder: Any = None,
+    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+) -> tuple[M2, M2Guide]:
+    """M2 of dense networks: model and guide.
+
+    Args:
+        image_shape: (C, H, W).
+        latent: size of z.
+        hidden: widths of every network.
+        classes: C.
+        encoder: x to features of shape ``encoder.out_shape``, a vector's; dense by default.
+        likelihood: made of the decoder and the image's shape.
+    """
+    decoder = dense((latent + classes,), hidden)
+    model = M2(UniformLabels(classes), StandardNormal(latent), likelihood(decoder, image_shape))
+    encoder = encoder or dense(image_shape, hidden)
+    (features,) = encoder.out_shape
+    label = LabelHead(dense((features,), hidden[-1:]), classes)
+    posterior = NormalHead(dense((features + classes,), hidden[-1:]), latent)
+    return model, M2Guide(encoder, label, posterior, model=model)
+
+
+def m1_m2(
+    image_shape: Shape,
+    *,
+    latents: tuple[int, int],
+    hidden: Sequence[int],
+    classes: int = 10,
+    encoder: Any = None,
+    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+) -> tuple[M1M2, M1M2Guide]:
+    """M1+M2 of dense networks: model and guide.
+
+    Args:
+        image_shape: (C, H, W).
+        latents: sizes of z_1 and z_2.
+        hidden: widths of every network.
+        classes: C.
+        encoder: x to features of shape ``encoder.out_shape``, a vector's; dense by default.
+        likelihood: made of the decoder and the image's shape.
+    """
+    first, second = latents
+    prior_1 = NormalHead(dense((second + classes,), hidden), first)
+    decoder = likelihood(dense((first,), hidden), image_shape)
+    model = M1M2(UniformLabels(classes), StandardNormal(second), prior_1, decoder)
+    guide = M1M2Guide(
+        NormalHead(encoder or dense(image_shape, hidden), first),
+        LabelHead(dense((first,), hidden), classes),
+        NormalHead(dense((first + classes,), hidden), second),
+        model=model,
+    )
+    return model, guide
