@@ -19,7 +19,7 @@ from tests.catalogue import (
     pair,
 )
 from tests.contracts import seeded
-from zoo import ELBO, build, sample
+from zoo import ELBO, sample
 from zoo.errors import UsageError
 from zoo.joint import Joint
 from zoo.sampling import reconstruct

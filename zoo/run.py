@@ -99,6 +99,8 @@ def prepare(
         )
     torch.manual_seed(seed)
     system = System(experiment, data.image_shape)
+    if begin := getattr(experiment.system, "begin", None):
+        begin(system.model, system.guide)
     give_labels(system, data)
     batches = Batches(
         data.train,

@@ -15,6 +15,18 @@ def ratios(
     steps: Mapping[str, Callable[[], object]], *, baseline: str, rounds: int = 15, repeat: int = 3
 ) -> dict[str, tuple[float, float]]:
     """For each step its best CPU seconds and its median ratio to the baseline; one thread."""
+    seconds = paired_seconds(steps, rounds=rounds, repeat=repeat)
+    base = seconds[baseline]
+    return {
+        name: (min(times), statistics.median(t / b for t, b in zip(times, base, strict=True)))
+        for name, times in seconds.items()
+    }
+
+
+def paired_seconds(
+    steps: Mapping[str, Callable[[], object]], *, rounds: int, repeat: int
+) -> dict[str, list[float]]:
+    """For each step its CPU seconds in every round, the best of `repeat`; one thread."""
     torch.set_num_threads(1)
     for step in steps.values():
         step()
@@ -22,11 +34,7 @@ def ratios(
     for _ in range(rounds):
         for name, step in steps.items():
             seconds[name].append(min(_cpu_seconds(step) for _ in range(repeat)))
-    base = seconds[baseline]
-    return {
-        name: (min(times), statistics.median(t / b for t, b in zip(times, base, strict=True)))
-        for name, times in seconds.items()
-    }
+    return seconds
 
 
 def table(results: Mapping[str, tuple[float, float]]) -> str:

@@ -4,7 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+import zoo
+from tests.cli.conftest import call
 from tests.training.runs import metrics, same, state
 
 TINY_BIVA = (
@@ -21,8 +24,6 @@ TINY = (
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run of two epochs that was not ended."""
-    from tests.cli.conftest import call
-
     run = tmp_path_factory.mktemp("whole") / "run"
     outcome = call("train", *TINY, "--out", run, "--epochs", 2)
     assert outcome.code == 0, outcome.err
@@ -106,3 +107,27 @@ def test_images_without_labels_are_refused(zoo, tmp_path):
     assert outcome.code == 3
     assert "expected labels of the training images; it has none" in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_a_trained_m1_is_put_under_m2_and_stays_as_it_is(tmp_path):
+    m1, both = tmp_path / "m1", tmp_path / "both"
+    sizes = ("--set", "hidden=8", "--set", "latent=3", "--samples", 2, "--images", 20)
+    assert call("train", "m1_digits", "--steps", 3, "--out", m1, *sizes).code == 0
+    assert call("train", "m1_m2_digits", "--steps", 4, "--out", both, *sizes, "--set", f"m1={m1}").code == 0
+    below, above = zoo.load(m1), zoo.load(both)
+    pairs = [(below.model.likelihood, above.model.likelihood), (below.guide.head, above.guide.first)]
+    for theirs, ours in pairs:
+        for name, value in theirs.state_dict().items():
+            assert torch.equal(value, ours.state_dict()[name])
+    fresh = zoo.build("m1_m2_digits", hidden=8, latent=3).guide.first.state_dict()
+    assert any(not torch.equal(value, fresh[name]) for name, value in below.guide.head.state_dict().items())
+
+
+@pytest.mark.parametrize("m1", ["nothing", "m2"])
+def test_what_is_no_m1_of_these_sizes_is_refused(tmp_path, m1):
+    if m1 == "m2":
+        call("train", "m2_digits", "--steps", 2, "--out", tmp_path / m1, "--samples", 2, "--images", 9)
+    refused = call("train", "m1_m2_digits", "--out", tmp_path / "run", "--set", f"m1={tmp_path / m1}")
+    assert refused.code == 2
+    assert len(refused.err.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()

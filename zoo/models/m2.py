@@ -6,9 +6,9 @@ M2      p(x, y, z)   = p(y) p(z) p(x | y, z)
 M1+M2   p(x, y, z)   = p(y) p(z_2) p(z_1 | y, z_2) p(x | z_1)
         q(y, z | x)  = q(z_1 | x) q(y | z_1) q(z_2 | y, z_1)
 
-The sites are ``y``, one-hot, ``z`` or ``z_1`` and ``z_2``, and ``x``. The paper trains M1 first and M2 on
-its draws of z_1; here M1+M2 is one model, trained whole. z_1 is drawn before the model runs, so its KL is
-estimated by Monte Carlo.
+The sites are ``y``, one-hot, ``z`` or ``z_1`` and ``z_2``, and ``x``. M1+M2 is one model, which can be
+trained whole; the paper trains M1, a VAE, first and M2 on its draws of z_1: `put_under` takes over a trained
+M1. z_1 is drawn before the model runs, so its KL is estimated by Monte Carlo.
 """
 
 from collections.abc import Callable, Sequence
@@ -127,6 +127,23 @@ class M1M2Guide(Guide):
         if name == "y":
             return self.label(features)
         return self.second(torch.cat([features, h], dim=1))
+
+
+def put_under(model: M1M2, guide: M1M2Guide, likelihood: nn.Module, posterior: nn.Module) -> None:
+    """Take p(x | z_1) and q(z_1 | x) from a trained M1 and train them no further.
+
+    Args:
+        model: whose likelihood takes over the parameters of `likelihood`.
+        guide: whose q(z_1 | x) takes over those of `posterior`.
+        likelihood: M1's.
+        posterior: M1's head.
+
+    Raises:
+        RuntimeError: if their sizes differ.
+    """
+    for ours, theirs in ((model.likelihood, likelihood), (guide.first, posterior)):
+        ours.load_state_dict(theirs.state_dict())
+        ours.requires_grad_(False)
 
 
 def m2(

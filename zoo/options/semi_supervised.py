@@ -124,15 +124,36 @@ class M2Options(DenseOptions):
 
 
 @dataclass(frozen=True)
+class M1Options(DenseOptions):
+    """M1, a VAE of dense networks, to put under M2 (arXiv:1406.5298); labels play no part."""
+
+    def build(self, image_shape: tuple[int, int, int]) -> tuple[Any, Any]:
+        """Model and guide."""
+        from zoo.guides import AmortizedGuide
+        from zoo.heads import NormalHead
+        from zoo.models.vae import VAE
+        from zoo.nn.dense import dense
+        from zoo.priors import StandardNormal
+
+        decoder = dense((self.latent,), self.hidden)
+        likelihood = self.likelihood_options.build()(decoder, image_shape)
+        posterior = NormalHead(self.encoder(image_shape), self.latent)
+        return VAE(StandardNormal(self.latent), likelihood), AmortizedGuide(posterior)
+
+
+@dataclass(frozen=True)
 class M1M2Options(DenseOptions):
     """M1+M2 stacked (arXiv:1406.5298).
 
     Attributes:
         latent: size of z_1.
         second: size of z_2.
+        m1: run of an M1 of the same sizes, which is put under M2 and trained no further; none: M1+M2 is
+            trained whole.
     """
 
     second: int = 32
+    m1: str | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -148,6 +169,27 @@ class M1M2Options(DenseOptions):
         from zoo.models.m2 import m1_m2
 
         return m1_m2(image_shape, latents=(self.latent, self.second), **self.sizes(image_shape))
+
+    def begin(self, model: Any, guide: Any) -> None:
+        """Put the M1 of the run `m1` under a model that is to be trained.
+
+        Raises:
+            UsageError: if there is no such run, or it is no M1 of these sizes.
+        """
+        from zoo.errors import UsageError
+        from zoo.models.m2 import put_under
+        from zoo.system import load
+
+        if self.m1 is None:
+            return
+        below = load(self.m1)
+        try:
+            put_under(model, guide, below.model.likelihood, below.guide.head)
+        except (RuntimeError, AttributeError) as error:
+            raise UsageError(
+                f"expected {self.m1} to be the run of an M1 with latent={self.latent}, hidden={self.hidden}, "
+                f"channels={self.channels} as this M1+M2 has; got one of {below.experiment.name}"
+            ) from error
 
 
 @dataclass(frozen=True)
