@@ -15,8 +15,11 @@ from zoo.errors import DataError, Interrupted, UsageError
 from zoo.evaluation import advancing, errors, table
 from zoo.experiments import Experiment, find
 from zoo.figures import require_figures_place, write_json
+from zoo.images import held_out, images_against, images_of, require_images
+from zoo.monitor import side_by_side
 from zoo.options.typed import assignment
 from zoo.pictures import require_picture_place, save_grid
+from zoo.preparation import prepare
 from zoo.sampling import sample
 from zoo.system import System, configured, load_run
 from zoo.training import parallel
@@ -74,14 +77,14 @@ def _train(
     options.seed = options.seed or 0
     _require_counts(options)
     device = parallel.local_device(_device(options.device))
-    data = run.images_of(experiment, data_root=options.data_root, download=options.download)
-    run.require_images(data, "test", options.images)
+    data = images_of(experiment, data_root=options.data_root, download=options.download)
+    require_images(data, "test", options.images)
     settings = {"seed": options.seed, "data_root": options.data_root, **origin}
     config = run.configuration(experiment, data, **settings)
     if folder is not None:
         run.require_same(folder.config, config, out)
     with parallel.process_group(device):
-        system, batches = run.prepare(experiment, data, seed=options.seed, device=device)
+        system, batches = prepare(experiment, data, seed=options.seed, device=device)
         leads = parallel.rank() == 0
         if start is not None:
             finetuning.require_fit(start, system)
@@ -118,7 +121,7 @@ def anomaly(options: argparse.Namespace) -> int:
     system = load_run(folder, device=_device(options.device))
     own = _images(system, folder, options)
     root = options.data_root or folder.config.get("data_root")
-    other = run.images_against(system, own, options.against, data_root=root, download=options.download)
+    other = images_against(system, own, options.against, data_root=root, download=options.download)
     report = _scores(system, own, other, options)
     print(report.table())
     if options.json:
@@ -153,8 +156,8 @@ def reconstruct_run(options: argparse.Namespace) -> int:
     system = load_run(folder, device=_device(options.device))
     data = _images(system, folder, options)
     torch.manual_seed(options.seed)
-    x = run.held_out(system.experiment, data, system, "test")[: options.n].to(options.device)
-    pairs = run.side_by_side(system.model, system.guide, x, system.encoding.decode)
+    x = held_out(system.experiment, data, system, "test")[: options.n].to(options.device)
+    pairs = side_by_side(system.model, system.guide, x, system.encoding.decode)
     print(f"wrote {save_grid(pairs, options.out, columns=8)}")
     return 0
 
@@ -169,7 +172,7 @@ def _report(
     )
     system.to(options.device)
     figures = _figures(system, data, options)
-    test = run.held_out(system.experiment, data, system, "test").to(options.device)
+    test = held_out(system.experiment, data, system, "test").to(options.device)
     pictures = run.save_pictures(system, test, folder)
     run.log_test(system, folder, figures, result.step)
     print(f"run                {folder.path}")
@@ -182,9 +185,9 @@ def _report(
 def _scores(system: System, own: ImageData, other: ImageData, options: argparse.Namespace) -> Report:
     """The scores of the test images of both sets."""
     for data in (own, other):
-        run.require_images(data, "test", options.images)
+        require_images(data, "test", options.images)
     normal, anomalous = (
-        run.held_out(system.experiment, data, system, "test")[: options.images].to(options.device)
+        held_out(system.experiment, data, system, "test")[: options.images].to(options.device)
         for data in (own, other)
     )
     pair = system.model, system.guide
@@ -249,7 +252,7 @@ def _images(system: System, folder: RunFolder, options: argparse.Namespace) -> I
         DataError: if they are not of the shape that it was trained on.
     """
     root = options.data_root or folder.config.get("data_root")
-    data = run.images_of(system.experiment, data_root=root, download=options.download)
+    data = images_of(system.experiment, data_root=root, download=options.download)
     if data.image_shape != system.image_shape:
         raise DataError(
             f"expected images of shape {system.image_shape}, on which {folder.path} was trained; got "

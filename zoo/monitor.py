@@ -14,6 +14,7 @@ from zoo.pictures import save_grid
 from zoo.plots import curves
 from zoo.programs import layer_of
 from zoo.sampling import reconstruct, sample
+from zoo.semi_supervised import classification
 from zoo.system import System
 from zoo.training.run_folder import RunFolder
 from zoo.training.state import seed_noise
@@ -75,6 +76,19 @@ class Monitor:
                 drawn = resample(model, guide, x, below=k)
                 pictures[f"resampled/below_{k}"] = in_turn(self.decode(x), self.decode(drawn))
         return pictures
+
+
+class ErrorRate:
+    """At the end of an epoch: the share of validation images that are classified wrongly."""
+
+    def __init__(self, validation: Tensor, labels: Tensor) -> None:
+        self.validation, self.labels = validation[:MONITORED], labels[:MONITORED]
+
+    def __call__(self, trainer: Trainer) -> None:
+        """Log the error of the averaged parameters."""
+        loss, x = trainer.evaluated, self.validation.to(trainer.device)
+        found = classification(loss.model, loss.guide, x, self.labels, samples=1)
+        trainer.logger.scalars(trainer.step, {"validation/error_rate": found.error_rate})
 
 
 def units_in_use(model: Any, guide: Any, x: Tensor) -> dict[str, float]:

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.cli.conftest import call
 from zoo.anomaly import bounds, scores
 from zoo.data import load_data
-from zoo.run import held_out, images_of
+from zoo.images import held_out, images_of
 from zoo.system import load
 
 USAGE, DATA = 2, 3

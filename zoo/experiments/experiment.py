@@ -24,7 +24,7 @@ class Experiment:
         summary: one line for `zoo list`.
         system: options with a method ``build(image_shape)`` that returns model and guide, and a property
             ``takes``, the encoding of the images: "binary", "grid" or "unit" (`zoo.data.encodings`). With a
-            method ``begin(model, guide)`` they prepare a system that is to be trained.
+            method ``begin(model, guide, load)`` they prepare a system that is to be trained.
         data, objective, training: see their own classes.
         image_shape: (C, H, W) of the data set.
         paper: figure of the publication, where there is one.

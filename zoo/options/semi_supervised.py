@@ -170,15 +170,19 @@ class M1M2Options(DenseOptions):
 
         return m1_m2(image_shape, latents=(self.latent, self.second), **self.sizes(image_shape))
 
-    def begin(self, model: Any, guide: Any) -> None:
+    def begin(self, model: Any, guide: Any, load: Callable[[str], Any]) -> None:
         """Put the M1 of the run `m1` under a model that is to be trained.
+
+        Args:
+            model: M1+M2.
+            guide: its guide.
+            load: the path of a run to its system.
 
         Raises:
             UsageError: if there is no such run, or it is no M1 of these sizes.
         """
         from zoo.errors import UsageError
         from zoo.models.m2 import put_under
-        from zoo.system import load
 
         if self.m1 is None:
             return
