@@ -48,7 +48,7 @@ def test_colour_images_take_a_mixture():
     ("name", "options", "message"),
     [
         ("vae_digit", {}, "unknown experiment 'vae_digit'; did you mean vae_digits"),
-        ("xyz", {}, "unknown experiment 'xyz'; known are biva_digits, "),
+        ("xyz", {}, "unknown experiment 'xyz'; known are adgm_digits, "),
         ("vae_digits", {"latnet": 3}, "unknown option 'latnet'; did you mean latent"),
         ("vae_digits", {"latent": 0}, "expected latent >= 1; got 0"),
         ("vae_digits", {"latent": "many"}, "expected latent to be an integer; got 'many'"),
@@ -57,11 +57,11 @@ def test_colour_images_take_a_mixture():
             {"likelihood": "gauss"},
             "one of bernoulli, logistic_mixture, categorical; got 'gauss'",
         ),
-        ("biva_digits", {"latents": (4,)}, "of one length"),
+        ("biva_digits", {"latents": (4, 3)}, "strides of one entry or one a layer, 2; got"),
         (
             "biva_digits",
             {"latents": (4,), "strides": (1,), "kernels": (3,)},
-            "expected at least two layers",
+            "expected at least 2 layers",
         ),
         ("biva_digits", {"kernels": (3, 2, 3)}, "odd kernels"),
         ("biva_digits", {"dropout_q": 1.0}, "0 <= dropout_q < 1; got 1.0"),

@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.active_units import active_units
+    from zoo.activity import active_units
     from zoo.compilation import compile_loss
     from zoo.data import load_data
     from zoo.families import Bernoullis, Categoricals, LogisticMixtures, Normals
@@ -52,8 +52,7 @@ if TYPE_CHECKING:
     from zoo.training.fit import fit
 
 _HOMES = {
-    "active_units": ["active_units"],
-    "layers_above": ["above"],
+    "activity": ["active_units"],
     "compilation": ["compile_loss"],
     "data": ["load_data"],
     "families": ["Bernoullis", "Categoricals", "LogisticMixtures", "Normals"],
@@ -63,6 +62,7 @@ _HOMES = {
     "initialisation": ["initialise"],
     "labels": ["LabelHead", "UniformLabels"],
     "latents": ["decode", "encode", "interpolate", "resample"],
+    "layers_above": ["above"],
     "likelihoods": [
         *("AutoregressiveLikelihood", "BernoulliLikelihood", "LogisticMixtureLikelihood", "PixelLikelihood"),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.active_units import active_units
+from zoo.activity import active_units
 from zoo.importance import evaluating
 from zoo.latents import count_layers, resample
 from zoo.pictures import save_grid

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import zoo
-from zoo.active_units import active_units, activity
+from zoo.activity import active_units, activity
 
 UNITS, BATCH = 6, 200
 
