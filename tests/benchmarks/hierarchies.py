@@ -71,7 +71,7 @@ def bounds(name: str, programs: Programs, *, k: int, whole: int, rounds: int) ->
     once, twice = ELBO()(*programs).eval(), Trace_ELBO()(*programs)
     timed = {
         "zoo": lambda: zoo.log_weights(*programs, x, k),
-        "zoo, 10 samples at a time": lambda: zoo.log_weights(*programs, x, k, chunk=10),
+        "zoo, 60 samples at a time": lambda: zoo.log_weights(*programs, x, k, chunk=60),
         f"{k} runs, one pass each": repeated(lambda: once(x), whole),
         f"{k} runs, guide, then model": repeated(lambda: twice(x), whole),
     }
