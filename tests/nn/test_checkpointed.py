@@ -153,3 +153,20 @@ def test_checkpoints_compile_whole():
     compiled, x = torch.compile(twin, fullgraph=True, backend="aot_eager"), torch.randn(5, 3)
     gradients = torch.autograd.grad(compiled(x).sum(), [*twin.parameters()])
     assert_all_close(gradients, torch.autograd.grad(net(x).sum(), [*net.parameters()]), atol=1e-6)
+
+
+def test_a_system_built_with_checkpoints_has_the_same_loss_and_gradients():
+    options = {"weight_norm": True, "dropout_q": 0.3, "spatial": (True, False, True), "head_kernel": 0}
+
+    def gradients(**more):
+        torch.manual_seed(0)
+        system = zoo.build("biva_digits", filters=4, **options, **more)
+        loss = system.loss().train()
+        x = torch.rand(3, 1, 8, 8).round()
+        value = loss(x)
+        value.backward()
+        return value, [p.grad for p in loss.parameters()]
+
+    (plain, plainly), (value, checkpointed) = gradients(), gradients(checkpoint_activations=True)
+    assert torch.equal(plain, value)
+    assert all(torch.equal(a, b) for a, b in zip(plainly, checkpointed, strict=True))

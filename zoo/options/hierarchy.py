@@ -117,9 +117,12 @@ class HierarchyOptions:
             weight_normalised(program)
         if self.checkpoint_activations:
             from zoo.nn.checkpointed import checkpoint_activations
+            from zoo.nn.gated_resnet import GatedResNet
+            from zoo.nn.layers import Shaped
             from zoo.nn.stages import Decoder, Upward
 
-            checkpoint_activations(program, (Upward, Decoder))
+            # the paths, the merges, and the heads, whose normalised weights are most of what is kept
+            checkpoint_activations(program, (Upward, Decoder, GatedResNet, Shaped))
 
     def builder(self) -> Callable[..., tuple[Any, Any]]:
         """What makes model and guide of the image's shape, stages and options."""
