@@ -24,7 +24,7 @@ EXPERIMENT = Experiment(
             "head_kernel": 5,
         }
     ),
-    data=DataOptions(data="celeba64.npz", binarize="none"),
+    data=DataOptions(data="celeba64.npz", binarize="none", validation=5000),
     image_shape=(3, 64, 64),
     objective=PAPER_OBJECTIVE,
     training=PAPER_TRAINING,

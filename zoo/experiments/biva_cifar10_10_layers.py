@@ -22,7 +22,7 @@ EXPERIMENT = Experiment(
             "kernels": (5, *[3] * 9),
         }
     ),
-    data=DataOptions(data="cifar10", binarize="none"),
+    data=DataOptions(data="cifar10", binarize="none", validation=5000),
     image_shape=(3, 32, 32),
     objective=PAPER_OBJECTIVE,
     training=PAPER_TRAINING,

@@ -15,7 +15,7 @@ from zoo.options.hierarchy import BIVAOptions
 EXPERIMENT = Experiment(
     summary="fifteen-layer BIVA, ImageNet of 32x32 (data=PATH)",
     system=BIVAOptions(**PAPER_CIFAR10),
-    data=DataOptions(data="imagenet32.npz", binarize="none"),
+    data=DataOptions(data="imagenet32.npz", binarize="none", validation=5000),
     image_shape=(3, 32, 32),
     objective=PAPER_OBJECTIVE,
     training=PAPER_TRAINING,
