@@ -3,6 +3,8 @@
     zoo train biva_semi_mnist --data-root DIR
 
 A run for hours on a CPU core: every unlabelled image goes down through the model once a class.
+
+Not run to the end here yet.
 """
 
 from zoo.experiments.experiment import Experiment

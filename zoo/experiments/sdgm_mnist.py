@@ -4,6 +4,8 @@
 
 Six epochs: a run for one CPU core, far from converged. The paper's networks are dense; here the
 guide's encoder is convolutional, which a short run profits from.
+
+Not run to the end here yet.
 """
 
 from zoo.experiments.experiment import Experiment
