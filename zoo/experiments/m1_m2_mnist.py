@@ -6,8 +6,8 @@
 M1 first and M2 on its draws of z_1, as in the paper; without ``m1`` the two are trained at once. Four epochs:
 far from converged.
 
-Seeds 0, 1, 2 (of all, and of the labels), one CPU thread, 255 s each: 16.1 %, 13.3 %, 12.5 % of the 10,000 test
-images wrong, +- 0.4 % each.
+Seeds 0, 1, 2 (of all, and of the labels), one CPU thread, 255 s each: 16.1 %, 13.3 %, 12.5 % of the 10,000
+test images wrong, +- 0.4 % each.
 """
 
 from zoo.experiments.experiment import Experiment
