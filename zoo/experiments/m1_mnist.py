@@ -1,6 +1,6 @@
 """M1 on dynamically binarised MNIST: a VAE of dense networks to put under M2 (`m1_m2_mnist`).
 
-zoo train m1_mnist --data-root DIR
+    zoo train m1_mnist --data-root DIR
 
 Seed 0, one CPU thread, 102 s: test ELBO -96.2 +- 1.5 nats (300 images).
 """

@@ -2,8 +2,8 @@
 
     zoo train pixelcnnpp_cifar10 --data-root DIR
 
-The paper's sizes and recipe, but for the initialisation by data, Adam's second moments (a decay of 0.9995
-there) and its batches, 128 images on 8 GPUs.
+The paper's sizes and recipe, but for Adam's second moments (a decay of 0.9995 there) and its batches, 128
+images on 8 GPUs.
 
 Not run here yet.
 """

@@ -1,8 +1,11 @@
-"""PixelCNN++ on the embedded digits (arXiv:1701.05517), without the initialisation by data.
+"""PixelCNN++ on the embedded digits (arXiv:1701.05517).
 
     zoo train pixelcnnpp_digits
 
-Seed 0, one CPU thread, 246 s, 89,362 parameters: test log p(x) -16.40 +- 0.26 nats (exact, 297 images).
+Initialised by data, it learns fast and overfits from the twentieth epoch on: the best epoch by validation is
+kept (the last one has -17.52 +- 0.33).
+
+Seed 0, one CPU thread, 304 s, 89,362 parameters: test log p(x) -16.59 +- 0.26 nats (exact, 297 images).
 """
 
 from zoo.experiments.experiment import Experiment
@@ -16,6 +19,12 @@ EXPERIMENT = Experiment(
     data=DataOptions(data="digits", binarize="threshold"),
     image_shape=(1, 8, 8),
     training=TrainingOptions(
-        epochs=50, batch_size=50, optimizer="adam", learning_rate=2e-3, learning_rate_decay=0.999, ema=0.995
+        epochs=50,
+        batch_size=50,
+        optimizer="adam",
+        learning_rate=2e-3,
+        learning_rate_decay=0.999,
+        ema=0.995,
+        choose="best",
     ),
 )

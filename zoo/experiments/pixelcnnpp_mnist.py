@@ -2,7 +2,7 @@
 
     zoo train pixelcnnpp_mnist --data-root DIR
 
-The paper has no figure for MNIST. Without the initialisation by data.
+The paper has no figure for MNIST.
 
 Not run here yet.
 """
