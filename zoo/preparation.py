@@ -25,15 +25,11 @@ def prepare(
     Raises:
         UsageError: if there cannot be one for these images; nothing has been written then.
     """
-    if experiment.training.choose == "best" and not len(data.validation):
-        raise UsageError(
-            f"choose=best takes the epoch with the best validation ELBO, and {data.name} has no validation "
-            "images here: add --set validation=N, or --set choose=last"
-        )
     torch.manual_seed(seed)
     system = System(experiment, data.image_shape)
     if begin := getattr(experiment.system, "begin", None):
         begin(system.model, system.guide, load)
+    _require_choice(experiment, data)
     give_labels(system, data)
     batches = Batches(
         data.train,
@@ -78,3 +74,11 @@ def initialise_by_data(
         initialise(system.model.to(device), system.guide.to(device), x)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _require_choice(experiment: Experiment, data: ImageData) -> None:
+    if experiment.training.choose == "best" and not len(data.validation):
+        raise UsageError(
+            f"choose=best takes the epoch with the best validation ELBO, and {data.name} has no validation "
+            "images here: add --set validation=N, or --set choose=last"
+        )
