@@ -2,7 +2,9 @@
 
     zoo train hierarchical_vae_mnist_small --data-root DIR
 
-Sizes and recipe are those of its siblings, ``*_mnist_small``: the README compares them.
+Sizes and recipe are those of its siblings, ``*_mnist_small``.
+
+Not run to the end here yet.
 """
 
 from zoo.experiments.experiment import Experiment
