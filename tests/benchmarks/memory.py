@@ -21,7 +21,7 @@ import zoo
 from tests.benchmarks.hierarchies import images, three_layers
 
 SAMPLES = (10, 100, 1000)
-BATCHES = (4, 8)
+BATCHES = (4, 32)
 
 
 def main(what: str, *arguments: str) -> None:
