@@ -25,7 +25,7 @@ class HierarchyOptions:
         dropout_p: probability in the generative blocks.
         scale: of priors and posteriors: free, or published, never below 1, as in BIVA's published codes.
         weight_norm: weight-normalised layers, initialised by data when a run begins.
-        checkpoint_activations: less memory in training, for about a third more time.
+        checkpoint_activations: less memory in training, for a second forward pass.
         likelihood_options: see `LikelihoodOptions`.
     """
 
