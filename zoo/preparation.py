@@ -1,6 +1,7 @@
 """What a training run begins with: a fresh system, its batches, its labels and its first parameters."""
 
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -43,14 +44,19 @@ def prepare(
     return system, batches
 
 
+def classifies(system: System) -> bool:
+    """Whether a system's guide has a posterior of labels."""
+    return isinstance(system.experiment.objective, SemiSupervisedOptions)
+
+
 def give_labels(system: System, data: ImageData) -> None:
     """Give a semi-supervised system the labelled images to learn from; others need none.
 
     Raises:
         DataError: if the images have not the labels that the experiment asks for.
     """
-    options = system.experiment.objective
-    if isinstance(options, SemiSupervisedOptions):
+    options: Any = system.experiment.objective
+    if classifies(system):
         classes = system.experiment.system.classes
         chosen = labelled_subset(data, options.labels, classes=classes, seed=options.labels_seed)
         y = torch.eye(classes)[chosen.labels]

@@ -18,13 +18,13 @@ from zoo.experiments import Experiment
 from zoo.images import held_out, require_images
 from zoo.importance import LogLikelihood
 from zoo.monitor import CHARTS, ErrorRate, Monitor, save_kl_chart, side_by_side
-from zoo.options.semi_supervised import SemiSupervisedOptions
 from zoo.pictures import save_grid
-from zoo.preparation import initialise_by_data
+from zoo.preparation import classifies, initialise_by_data
 from zoo.sampling import sample
 from zoo.semi_supervised import Classification, classification
 from zoo.system import System
 from zoo.training import parallel
+from zoo.training.checkpoint import has_checkpoint
 from zoo.training.fit import fit
 from zoo.training.logger import Logger
 from zoo.training.run_folder import RunFolder
@@ -52,7 +52,7 @@ def train(
     if folder is not None and parallel.rank() == 0 and not folder.tensorboard.exists():
         with Logger(folder) as logger:
             logger.charts(CHARTS)
-    if folder is None or not folder.last_checkpoint.exists():
+    if folder is None or not has_checkpoint(folder.checkpoints):
         initialise_by_data(system, data, seed=seed, device=device)
     result = fit(
         system.model,
@@ -68,11 +68,6 @@ def train(
     )
     system.model, system.guide = result.average.model, result.average.guide
     return result
-
-
-def classifies(system: System) -> bool:
-    """Whether a system's guide has a posterior of labels."""
-    return isinstance(system.experiment.objective, SemiSupervisedOptions)
 
 
 def evaluate_run(
