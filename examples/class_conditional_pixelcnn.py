@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 import zoo
+from zoo.analysis.pictures import save_grid
 from zoo.data import load_data
-from zoo.pictures import save_grid
 
 SHAPE, CLASSES = (1, 8, 8), 10
 

@@ -8,9 +8,9 @@ import argparse
 import torch
 
 import zoo
-from zoo.anomaly import compare
+from zoo.analysis.anomaly import compare
+from zoo.analysis.pictures import save_grid
 from zoo.data import Batches, Binary, load_data
-from zoo.pictures import save_grid
 
 IMAGE = (1, 8, 8)
 

@@ -10,8 +10,8 @@ import torch
 import zoo
 from flows import iaf, maf, real_nvp
 from zoo.data import Batches, Binary, Unit, load_data
-from zoo.heads import normal_with_flow
 from zoo.models.flow_density import pixel_density
+from zoo.parts.posteriors import normal_with_flow
 
 LATENT, CONTEXT, IMAGE = 8, 16, (1, 8, 8)
 

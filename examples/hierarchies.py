@@ -10,11 +10,11 @@ import argparse
 import torch
 
 import zoo
+from zoo.analysis.pictures import save_grid
 from zoo.data import Batches, Binary, load_data
 from zoo.models.biva import Stage, biva
 from zoo.models.hierarchical_vae import hierarchical_vae
 from zoo.models.ladder_vae import ladder_vae, lvae
-from zoo.pictures import save_grid
 
 STAGES = [
     Stage(8, filters=8, stride=2, blocks=1),

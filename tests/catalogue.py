@@ -30,7 +30,6 @@ from zoo import (
     transformed,
 )
 from zoo.experiments import names
-from zoo.heads import normal_with_flow
 from zoo.models.autoregressive import autoregressive
 from zoo.models.biva import Stage, biva
 from zoo.models.flow_density import pixel_density
@@ -40,6 +39,7 @@ from zoo.models.ladder_vae import ladder_vae, lvae
 from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
 from zoo.options.pixelvae import PixelVAEOptions
 from zoo.options.vae import VAEOptions
+from zoo.parts.posteriors import normal_with_flow
 
 IMAGE = (1, 6, 5)  # height and width differ, and one is odd
 SHAPES = [(1, 3, 3), (3, 8, 8), (1, 28, 28), (1, 7, 7), (2, 9, 6), (1, 1, 3), (1, 4, 1)]

@@ -9,7 +9,7 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from zoo.joint import Joint
+from zoo.infer.joint import Joint
 
 
 def seeded(function: Callable[..., Any], *args: Any, seed: int = 0, **options: Any) -> Any:

@@ -5,8 +5,9 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from distributions.copies import independent_copies
 from zoo import Guide, Program, batch_plate, latent
-from zoo.programs import batch_size, independent_copies
+from zoo.infer.programs import batch_size
 
 CLASSES = 3
 

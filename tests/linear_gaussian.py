@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo import Guide, Program, batch_plate, latent
-from zoo.programs import batch_size
+from zoo.infer.programs import batch_size
 
 IMAGE = (1, 1, 3)
 

@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from distributions import Autoregressive
 from distributions.ancestral import ancestral, fixed_point
 from tests.benchmarks.paired import ratios, table
-from zoo.families import Bernoullis, Categoricals, LogisticMixtures
 from zoo.nn.causal import GatedPixelCNN, PixelCNN, PixelCNNpp, initialise
+from zoo.parts.families import Bernoullis, Categoricals, LogisticMixtures
 
 PASSES = 5
 IMAGES = 16

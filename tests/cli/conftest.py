@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 
-from zoo.cli import main
+from zoo.cli.main import main
 
 # A VAE small enough that a run takes a second.
 SMALL = (

@@ -9,10 +9,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.cli.conftest import call
-from zoo.anomaly import bounds, scores
+from zoo.analysis.anomaly import bounds, scores
 from zoo.data import load_data
-from zoo.images import held_out, images_of
-from zoo.system import load
+from zoo.runs.images import held_out, images_of
+from zoo.runs.system import load
 
 USAGE, DATA = 2, 3
 SIZES = ("latents=3,2", "strides=2,2", "kernels=3,3", "filters=4", "blocks=1")

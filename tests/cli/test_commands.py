@@ -13,7 +13,7 @@ from PIL import Image
 
 import zoo as library
 from tests.training.runs import metrics, same, state
-from zoo import cli
+from zoo.cli import main as cli
 
 FIGURES = {
     *("elbo", "log_likelihood", "log_likelihood_stderr", "bits_per_dim"),
@@ -33,7 +33,7 @@ def command(*arguments, **options):
 
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], ["train", "--help"], ["evaluate", "--help"]])
 def test_list_and_help_answer_at_once_without_pytorch(arguments):
-    code = f"import sys; from zoo.cli import main; sys.exit(main({arguments}) or 'torch' in sys.modules)"
+    code = f"import sys; from zoo.cli.main import main; sys.exit(main({arguments}) or 'torch' in sys.modules)"
     started = time.monotonic()
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
@@ -50,7 +50,7 @@ def test_list_names_every_experiment(zoo, tmp_path):
 
 
 def test_a_closed_pipe_is_no_traceback():
-    code = "import sys\nfrom zoo.cli import main\nsys.stdin.read()\nsys.exit(main(['list']))"
+    code = "import sys\nfrom zoo.cli.main import main\nsys.stdin.read()\nsys.exit(main(['list']))"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,

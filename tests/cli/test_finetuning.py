@@ -12,8 +12,8 @@ import zoo as package
 from tests.cli.conftest import call
 from tests.training.runs import metrics, same, signal_in_step, state
 from zoo.experiments import find
-from zoo.finetuning import finetuned
-from zoo.run import configuration
+from zoo.runs.finetuning import finetuned
+from zoo.runs.run import configuration
 from zoo.training.checkpoint import load_checkpoint
 from zoo.training.run_folder import RunFolder
 
@@ -219,7 +219,7 @@ def elbos(monkeypatch):
 
     def of(*values):
         told = iter(values)
-        monkeypatch.setattr("zoo.monitor.mean_loss", lambda loss, x: -next(told))
+        monkeypatch.setattr("zoo.runs.monitor.mean_loss", lambda loss, x: -next(told))
 
     return of
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.training.runs import metrics, same, signal_in_step, state
-from zoo import cli
+from zoo.cli import main as cli
 from zoo.training.run_folder import RunFolder
 
 SMALL = (

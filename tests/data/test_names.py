@@ -39,7 +39,7 @@ def test_unknown_name(name, message):
 def test_everything_public_is_there():
     for name in zoo.data.__all__:
         assert getattr(zoo.data, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'Batch'"):
+    with pytest.raises(AttributeError, match="attribute Batch"):
         _ = zoo.data.Batch
 
 

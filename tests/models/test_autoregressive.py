@@ -12,7 +12,7 @@ from tests.catalogue import EXPERIMENTS, experiment, randomised
 from tests.contracts import seeded, standard_errors
 from zoo import AutoregressiveDensity, AutoregressiveLikelihood, Bernoullis, GatedPixelCNN
 from zoo.errors import UsageError
-from zoo.joint import Joint
+from zoo.infer.joint import Joint
 from zoo.models.autoregressive import NoLatents
 
 SMALL = (1, 3, 3)

@@ -9,9 +9,9 @@ from tests.catalogue import IMAGE, bivas, images, pair
 from tests.contracts import dependencies, seeded
 from tests.linear_gaussian import BottomUpAndTopDown, TwoWay
 from zoo import ELBO, log_weights
-from zoo.joint import Joint
+from zoo.infer.joint import Joint
+from zoo.infer.objectives import monte_carlo
 from zoo.models.biva import Stage, biva
-from zoo.objectives import monte_carlo
 
 LAYERS = [2, 3, 4]
 

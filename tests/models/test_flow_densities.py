@@ -12,9 +12,9 @@ from flows import AffineCoupling, Quantized, checkerboard, transformed
 from tests.catalogue import density, experiment, learned_noise
 from tests.contracts import seeded
 from zoo import Dequantization, FlowDensity
+from zoo.analysis.sampling import tempered
 from zoo.errors import UsageError
-from zoo.joint import Joint
-from zoo.sampling import tempered
+from zoo.infer.joint import Joint
 
 SHAPE = (1, 1, 3)
 LEVELS = 5

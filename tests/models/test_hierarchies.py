@@ -7,13 +7,13 @@ from flows import AffineCoupling
 from tests.catalogue import IMAGE, hierarchy, images, pair
 from tests.contracts import dependencies
 from zoo import ELBO, LearnedNormal, build, transformed
-from zoo.joint import Joint
+from zoo.infer.joint import Joint
+from zoo.infer.objectives import monte_carlo
 from zoo.models.biva import Stage, biva
 from zoo.models.hierarchical_vae import hierarchical_vae
 from zoo.models.ladder_vae import ladder_vae, lvae
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.scales import wide_softplus_scale
-from zoo.objectives import monte_carlo
 
 BUILDERS = {"biva": biva, "lvae": lvae, "ladder_vae": ladder_vae, "hierarchical_vae": hierarchical_vae}
 builders = pytest.mark.parametrize("builder", BUILDERS.values(), ids=BUILDERS)

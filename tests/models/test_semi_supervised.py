@@ -8,8 +8,8 @@ from torch import nn
 
 from tests.contracts import dependencies, seeded
 from zoo import ELBO, SemiSupervised, classify, log_likelihood, log_weights, reconstruct, sample
-from zoo.compilation import compile_loss
-from zoo.joint import Joint
+from zoo.infer.compilation import compile_loss
+from zoo.infer.joint import Joint
 from zoo.models.auxiliary import adgm, sdgm
 from zoo.models.m2 import m1_m2, m2
 from zoo.models.semi_supervised_biva import semi_supervised_biva

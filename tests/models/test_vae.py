@@ -6,7 +6,7 @@ import torch
 from tests.catalogue import IMAGE, images, vae
 from tests.contracts import dependencies
 from zoo import ELBO, LearnedNormal, StandardNormal
-from zoo.joint import Joint
+from zoo.infer.joint import Joint
 
 
 def test_dependencies_are_those_of_the_factorisation():

@@ -23,7 +23,7 @@ STEPS = EPOCHS * IMAGES // BATCH
 # Its children are forked from a process that has imported everything and has no threads.
 _children = multiprocessing.get_context("forkserver")
 _children.set_forkserver_preload(
-    ["zoo.run", "zoo.models.vae", "zoo.training.event_file", "torch._dynamo", "tests.training.runs"]
+    ["zoo.runs.run", "zoo.models.vae", "zoo.training.event_file", "torch._dynamo", "tests.training.runs"]
 )
 
 

@@ -15,7 +15,7 @@ import zoo
 from tests.training import runs
 from zoo.data import Batches
 from zoo.errors import DataError, NonFiniteError, UsageError
-from zoo.schedules import GeometricDecay
+from zoo.infer.schedules import GeometricDecay
 from zoo.training.run_folder import RunFolder
 
 

@@ -8,7 +8,7 @@ z and alpha are small, as in `m2_digits`.
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.semi_supervised import ADGMOptions, SemiSupervisedOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="ADGM, semi-supervised, 8x8 digits with 50 labels",

@@ -11,7 +11,7 @@ Not run to the end here yet.
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.semi_supervised import ADGMOptions, SemiSupervisedOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="ADGM, semi-supervised, MNIST with 100 labels",

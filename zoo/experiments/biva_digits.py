@@ -12,7 +12,7 @@ from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.hierarchy import BIVAOptions
 from zoo.options.objective import ObjectiveOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="three-layer BIVA, 8x8 digits",

@@ -8,7 +8,7 @@ Every unlabelled image goes down through the model once a class.
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.semi_supervised import SemiSupervisedBIVAOptions, SemiSupervisedOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="two-layer BIVA, semi-supervised, 8x8 digits with 50 labels",

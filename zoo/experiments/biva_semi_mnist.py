@@ -10,7 +10,7 @@ Not run to the end here yet.
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.semi_supervised import SemiSupervisedBIVAOptions, SemiSupervisedOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="three-layer BIVA, semi-supervised, MNIST with 100 labels",

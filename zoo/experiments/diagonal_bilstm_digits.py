@@ -8,7 +8,7 @@ Seed 0, one CPU thread, 168 s, 19,873 parameters: test log p(x) -16.92 +- 0.26 n
 from zoo.experiments.experiment import Experiment
 from zoo.options.autoregressive import DiagonalBiLSTMOptions
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="Diagonal BiLSTM, 8x8 digits",

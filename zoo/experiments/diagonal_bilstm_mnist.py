@@ -10,7 +10,7 @@ Not run here yet.
 from zoo.experiments.experiment import Experiment
 from zoo.options.autoregressive import DiagonalBiLSTMOptions
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="Diagonal BiLSTM, dynamically binarised MNIST",

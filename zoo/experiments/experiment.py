@@ -10,8 +10,8 @@ from typing import Any
 from zoo.errors import UsageError
 from zoo.options.data import DataOptions
 from zoo.options.objective import ELBOOptions, ObjectiveOptions
-from zoo.options.training import TrainingOptions
-from zoo.options.typed import flatten, nearest, override
+from zoo.settings import flatten, nearest, override
+from zoo.training.options import TrainingOptions
 
 NOT_EXPERIMENTS = ("experiment", "hierarchies")
 
@@ -41,7 +41,7 @@ class Experiment:
     name: str = field(default="", metadata={"settable": False})
 
     def override(self, values: Mapping[str, Any]) -> "Experiment":
-        """The experiment with some options set, from typed values or from text; see `zoo.options.typed`."""
+        """The experiment with some options set, from typed values or from text; see `zoo.settings`."""
         return override(self, values)
 
     def options(self) -> dict[str, Any]:

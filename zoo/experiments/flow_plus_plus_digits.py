@@ -11,7 +11,7 @@ Seed 0, one CPU thread, 183 s: test ELBO -84.16 +- 0.63, log p(x) -81.80 +- 0.60
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.flows import FlowPlusPlusOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="Flow++, 8x8 digits of 17 grey levels",

@@ -8,7 +8,7 @@ Seed 0, one CPU thread, 165 s, 53,801 parameters: test log p(x) -17.23 +- 0.27 n
 from zoo.experiments.experiment import Experiment
 from zoo.options.autoregressive import GatedPixelCNNOptions
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="Gated PixelCNN, 8x8 digits",

@@ -4,7 +4,7 @@ from typing import Any
 
 from zoo.options.likelihood import LikelihoodOptions
 from zoo.options.objective import ObjectiveOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 # arXiv:1902.02102: free bits throughout, finetuned without them afterwards (`zoo finetune`)
 PAPER_OBJECTIVE = ObjectiveOptions(free_bits=2.0)

@@ -6,7 +6,7 @@ zoo train m1_digits
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.semi_supervised import M1Options
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="M1, a dense VAE to put under M2, 8x8 digits",

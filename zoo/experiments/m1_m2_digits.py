@@ -8,7 +8,7 @@ alpha is small, as in `m2_digits`.
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.semi_supervised import M1M2Options, SemiSupervisedOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="M1+M2, semi-supervised, 8x8 digits with 50 labels",

@@ -13,7 +13,7 @@ test images wrong, +- 0.4 % each.
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.semi_supervised import M1M2Options, SemiSupervisedOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="M1+M2, semi-supervised, MNIST with 100 labels",

@@ -9,7 +9,7 @@ the model of images before it is sure.
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.semi_supervised import M2Options, SemiSupervisedOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="M2, semi-supervised, 8x8 digits with 50 labels",

@@ -12,7 +12,7 @@ Not run here yet.
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.flows import NICEOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="NICE, MNIST of 256 grey levels",

@@ -8,7 +8,7 @@ Seed 0, one CPU thread, 54 s, 20,385 parameters: test log p(x) -17.88 +- 0.27 na
 from zoo.experiments.experiment import Experiment
 from zoo.options.autoregressive import PixelCNNOptions
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="PixelCNN, 8x8 digits",

@@ -11,7 +11,7 @@ With ``--set channels=16 --steps 2000``, seed 0, one CPU thread, 679 s, 20,385 p
 from zoo.experiments.experiment import Experiment
 from zoo.options.autoregressive import PixelCNNOptions
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="PixelCNN, dynamically binarised MNIST",

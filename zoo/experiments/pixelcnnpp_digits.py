@@ -11,7 +11,7 @@ Seed 0, one CPU thread, 304 s, 89,362 parameters: test log p(x) -16.59 +- 0.26 n
 from zoo.experiments.experiment import Experiment
 from zoo.options.autoregressive import PixelCNNppOptions
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="PixelCNN++, 8x8 digits",

@@ -9,7 +9,7 @@ Seed 0, one CPU thread, 169 s, 199,201 parameters: test ELBO -16.69 +- 0.24, log
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
 from zoo.options.pixelvae import PixelVAEOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="PixelVAE, 8x8 digits",

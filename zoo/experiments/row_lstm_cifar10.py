@@ -11,7 +11,7 @@ from zoo.experiments.experiment import Experiment
 from zoo.options.autoregressive import RowLSTMOptions
 from zoo.options.data import DataOptions
 from zoo.options.likelihood import LikelihoodOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="Row LSTM, CIFAR-10 of 256 grey levels",

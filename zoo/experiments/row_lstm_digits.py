@@ -8,7 +8,7 @@ Seed 0, one CPU thread, 105 s, 25,441 parameters: test log p(x) -17.50 +- 0.25 n
 from zoo.experiments.experiment import Experiment
 from zoo.options.autoregressive import RowLSTMOptions
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="Row LSTM, 8x8 digits",

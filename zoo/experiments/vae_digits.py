@@ -10,8 +10,8 @@ Seed 0, one CPU thread, 89 s: test ELBO -17.35 +- 0.26, log p(x) -16.24 +- 0.23 
 
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
 from zoo.options.vae import VAEOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="one-layer convolutional VAE, 8x8 digits",

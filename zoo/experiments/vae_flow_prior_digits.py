@@ -10,8 +10,8 @@ images).
 
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
 from zoo.options.vae import VAEOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="one-layer VAE, MAF prior, 8x8 digits",

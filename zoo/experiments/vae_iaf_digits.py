@@ -10,8 +10,8 @@ images): on so few images no better than the normal posterior of `vae_digits`.
 
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
 from zoo.options.vae import VAEOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="one-layer VAE, IAF posterior, 8x8 digits",

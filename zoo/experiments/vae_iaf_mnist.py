@@ -7,8 +7,8 @@ The recipe of `vae_mnist`, with two layers of IAF in the guide. Not run yet.
 
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
 from zoo.options.vae import VAEOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="one-layer VAE, IAF posterior, dynamically binarised MNIST",

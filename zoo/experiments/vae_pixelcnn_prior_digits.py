@@ -8,8 +8,8 @@ Seed 0, one CPU thread, 150 s, 154,673 parameters: test ELBO -17.65 +- 0.24, log
 
 from zoo.experiments.experiment import Experiment
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
 from zoo.options.vae import VAEOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="VAE of maps, PixelCNN prior, 8x8 digits",

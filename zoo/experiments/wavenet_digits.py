@@ -8,7 +8,7 @@ Seed 0, one CPU thread, 127 s, 37,761 parameters: test log p(x) -17.81 +- 0.29 n
 from zoo.experiments.experiment import Experiment
 from zoo.options.autoregressive import WaveNetOptions
 from zoo.options.data import DataOptions
-from zoo.options.training import TrainingOptions
+from zoo.training.options import TrainingOptions
 
 EXPERIMENT = Experiment(
     summary="WaveNet, 8x8 digits",

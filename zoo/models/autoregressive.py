@@ -10,9 +10,10 @@ from typing import Any
 import pyro
 from torch import Tensor, nn
 
-from zoo.guides import Guide
-from zoo.likelihoods import AutoregressiveLikelihood
-from zoo.programs import Program, batch_plate, batch_size, independent_copies
+from distributions.copies import independent_copies
+from zoo.infer.guides import Guide
+from zoo.infer.programs import Program, batch_plate, batch_size
+from zoo.parts.likelihoods import AutoregressiveLikelihood
 
 
 class AutoregressiveDensity(Program):
@@ -44,6 +45,6 @@ def autoregressive(network: Any, family: Any) -> tuple[AutoregressiveDensity, No
 
     Args:
         network: a causal network (`zoo.nn.causal`).
-        family: of the pixels (`zoo.families`).
+        family: of the pixels (`zoo.parts.families`).
     """
     return AutoregressiveDensity(AutoregressiveLikelihood(network, family)), NoLatents()

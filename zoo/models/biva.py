@@ -20,11 +20,11 @@ from typing import Any
 import pyro
 from torch import Tensor, nn
 
-from zoo.guides import Guide
+from zoo.infer.guides import Guide
+from zoo.infer.programs import batch_plate, index_of
 from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.layers import Shape
 from zoo.nn.stages import Stage, TwoPaths, joined
-from zoo.programs import batch_plate, index_of
 
 __all__ = ["BIVA", "BIVAGuide", "InferenceLayer", "Stage", "biva"]
 

@@ -13,9 +13,10 @@ from typing import Any
 import pyro
 from torch import Tensor, nn
 
+from distributions.copies import independent_copies
 from flows import Composed, Flow, Logit, Quantized, transformed
-from zoo.priors import StandardNormal
-from zoo.programs import Program, batch_plate, batch_size, independent_copies, latent
+from zoo.infer.programs import Program, batch_plate, batch_size, latent
+from zoo.parts.priors import StandardNormal
 
 
 class FlowDensity(Program):

@@ -10,12 +10,12 @@ dequantisation starts there.
 from typing import Any
 
 from flows import LogisticMixtureCoupling, Logit, builders, checkerboard, transformed
-from zoo.guides import Dequantization
-from zoo.heads import Transformed, Unconditional
+from zoo.infer.guides import Dequantization
 from zoo.models.flow_density import FlowDensity, pixel_density
 from zoo.nn.convolutional import ConvEncoder
 from zoo.nn.layers import Shape
-from zoo.priors import StandardLogistic
+from zoo.parts.posteriors import Transformed, Unconditional
+from zoo.parts.priors import StandardLogistic
 
 
 class FlowPlusPlus(FlowDensity):

@@ -9,7 +9,7 @@ A step of f is an activation normalisation, an invertible 1x1 convolution and an
 from typing import Any
 
 from flows import builders
-from zoo.guides import Dequantization
+from zoo.infer.guides import Dequantization
 from zoo.models.flow_density import FlowDensity, pixel_density
 from zoo.nn.layers import Shape
 

@@ -15,11 +15,11 @@ from typing import Any
 import pyro
 from torch import Tensor, nn
 
-from zoo.guides import Guide
+from zoo.infer.guides import Guide
+from zoo.infer.programs import batch_plate
 from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.layers import Shape
 from zoo.nn.stages import Stage, Upward
-from zoo.programs import batch_plate
 
 
 class HierarchicalVAE(Hierarchy):

@@ -18,15 +18,16 @@ from typing import Any
 import pyro
 from torch import Tensor, nn
 
-from zoo.heads import NormalHead
-from zoo.likelihoods import BernoulliLikelihood
+from distributions.copies import independent_copies
+from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.activations import ELU
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape, Shaped
 from zoo.nn.scales import softplus_scale
 from zoo.nn.stages import Block, Decoder, Stage, feature_shapes, joined
-from zoo.priors import StandardNormal
-from zoo.programs import Program, batch_plate, batch_size, independent_copies, latent
+from zoo.parts.likelihoods import BernoulliLikelihood
+from zoo.parts.posteriors import NormalHead
+from zoo.parts.priors import StandardNormal
 
 
 class Hierarchy(Program):

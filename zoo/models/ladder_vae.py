@@ -24,13 +24,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from distributions import PrecisionWeightedNormal
-from zoo.guides import Guide
-from zoo.heads import NormalHead
+from zoo.infer.guides import Guide
+from zoo.infer.programs import index_of
 from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape
 from zoo.nn.stages import Block, Stage, TwoPaths, Upward, feature_shapes, joined
-from zoo.programs import index_of
+from zoo.parts.posteriors import NormalHead
 
 
 class LadderVAE(Hierarchy):

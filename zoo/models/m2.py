@@ -18,14 +18,15 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from zoo.guides import Guide
-from zoo.heads import NormalHead
-from zoo.labels import LabelHead, UniformLabels
-from zoo.likelihoods import BernoulliLikelihood
+from distributions.copies import independent_copies
+from zoo.infer.guides import Guide
+from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense
 from zoo.nn.layers import Shape
-from zoo.priors import StandardNormal
-from zoo.programs import Program, batch_plate, batch_size, independent_copies, latent
+from zoo.parts.labels import LabelHead, UniformLabels
+from zoo.parts.likelihoods import BernoulliLikelihood
+from zoo.parts.posteriors import NormalHead
+from zoo.parts.priors import StandardNormal
 
 
 class M2(Program):

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from flows import Composed, Reshape, builders
-from zoo.guides import Dequantization
+from zoo.infer.guides import Dequantization
 from zoo.models.flow_density import FlowDensity, pixel_density
 from zoo.nn.layers import Shape
 

@@ -9,10 +9,10 @@ p_d is logistic, f_i are additive couplings, which keep volumes, and S is a diag
 from typing import Any
 
 from flows import builders
-from zoo.guides import Dequantization
+from zoo.infer.guides import Dequantization
 from zoo.models.flow_density import FlowDensity, pixel_density
 from zoo.nn.layers import Shape
-from zoo.priors import StandardLogistic
+from zoo.parts.priors import StandardLogistic
 
 
 class NICE(FlowDensity):

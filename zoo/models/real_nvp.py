@@ -9,7 +9,7 @@ f is made of affine couplings of checkerboards and of channels, over several sca
 from typing import Any
 
 from flows import builders
-from zoo.guides import Dequantization
+from zoo.infer.guides import Dequantization
 from zoo.models.flow_density import FlowDensity, pixel_density
 from zoo.nn.layers import Shape
 

@@ -21,16 +21,17 @@ import pyro
 import pyro.poutine as poutine
 from torch import Tensor, nn
 
-from zoo.guides import Guide
-from zoo.labels import LabelHead, UniformLabels
-from zoo.likelihoods import BernoulliLikelihood
+from distributions.copies import independent_copies
+from zoo.infer.guides import Guide
+from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.models.biva import BIVAGuide, biva
 from zoo.models.hierarchy import Hierarchy
 from zoo.nn.activations import ELU
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape, Shaped, project
 from zoo.nn.stages import Block, Stage
-from zoo.programs import Program, batch_plate, batch_size, independent_copies, latent
+from zoo.parts.labels import LabelHead, UniformLabels
+from zoo.parts.likelihoods import BernoulliLikelihood
 
 
 class SemiSupervisedBIVA(Program):

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 import pyro
 from torch import Tensor, nn
 
-from zoo.guides import AmortizedGuide
-from zoo.heads import NormalHead
-from zoo.likelihoods import BernoulliLikelihood
+from distributions.copies import independent_copies
+from zoo.infer.guides import AmortizedGuide
+from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.convolutional import ConvDecoder, ConvEncoder
 from zoo.nn.layers import Shape
-from zoo.priors import StandardNormal
-from zoo.programs import Program, batch_plate, batch_size, independent_copies, latent
+from zoo.parts.likelihoods import BernoulliLikelihood
+from zoo.parts.posteriors import NormalHead
+from zoo.parts.priors import StandardNormal
 
 
 class VAE(Program):

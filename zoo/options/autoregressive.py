@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from zoo.options.likelihood import LikelihoodOptions
-from zoo.options.typed import require
+from zoo.settings import require
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from zoo.options.typed import require
+from zoo.settings import require
 
 
 @dataclass(frozen=True)

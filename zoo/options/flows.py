@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import UsageError
-from zoo.options.typed import require
+from zoo.settings import require
 
 
 @dataclass(frozen=True)

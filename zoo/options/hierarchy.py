@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from zoo.options.likelihood import LikelihoodOptions
-from zoo.options.typed import require
+from zoo.settings import require
 
 
 @dataclass(frozen=True)

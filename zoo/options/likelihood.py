@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zoo.options.typed import require
+from zoo.settings import require
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class LikelihoodOptions:
         return "binary" if self.likelihood == "bernoulli" else "grid"
 
     def family(self, channels: int) -> Any:
-        """The family of the pixels (`zoo.families`)."""
-        from zoo.families import Bernoullis, Categoricals, LogisticMixtures
+        """The family of the pixels (`zoo.parts.families`)."""
+        from zoo.parts.families import Bernoullis, Categoricals, LogisticMixtures
 
         if self.likelihood == "bernoulli":
             return Bernoullis(channels)
@@ -47,6 +47,6 @@ class LikelihoodOptions:
 
     def build(self) -> Callable[..., Any]:
         """The likelihood, still to be given its network and the image's shape."""
-        from zoo.likelihoods import PixelLikelihood
+        from zoo.parts.likelihoods import PixelLikelihood
 
         return lambda net, image_shape: PixelLikelihood(net, image_shape, self.family(image_shape[0]))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.options.typed import require
+from zoo.settings import require
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ELBOOptions:
 
     def bound(self) -> dict[str, Any]:
         """The arguments of `zoo.ELBO`."""
-        from zoo.schedules import LinearWarmup, Until
+        from zoo.infer.schedules import LinearWarmup, Until
 
         steps = self.free_bits_steps
         return {
@@ -47,7 +47,7 @@ class ELBOOptions:
 
     def build(self) -> Any:
         """The objective."""
-        from zoo.objectives import ELBO
+        from zoo.infer.objectives import ELBO
 
         return ELBO(**self.bound())
 
@@ -73,7 +73,7 @@ class ObjectiveOptions(ELBOOptions):
 
     def build(self) -> Any:
         """The objective."""
-        from zoo.objectives import ImportanceWeighted
+        from zoo.infer.objectives import ImportanceWeighted
 
         if self.importance_samples > 1:
             return ImportanceWeighted(self.importance_samples)

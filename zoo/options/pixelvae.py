@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.options.autoregressive import GatedPixelCNNOptions
-from zoo.options.typed import require
+from zoo.settings import require
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class PixelVAEOptions(GatedPixelCNNOptions):
         )
 
     def _likelihood(self, decoder: Any, image_shape: tuple[int, int, int]) -> Any:
-        from zoo.likelihoods import AutoregressiveLikelihood
+        from zoo.parts.likelihoods import AutoregressiveLikelihood
 
         family = self.likelihood_options.family(image_shape[0])
         network = self.network(image_shape, family.size, context=decoder.out_shape)

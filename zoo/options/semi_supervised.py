@@ -7,7 +7,7 @@ from typing import Any
 from zoo.options.hierarchy import BIVAOptions
 from zoo.options.likelihood import LikelihoodOptions
 from zoo.options.objective import ELBOOptions
-from zoo.options.typed import require
+from zoo.settings import require
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class SemiSupervisedOptions(ELBOOptions):
 
     def build(self, **labelled: Any) -> Any:
         """The objective; given ``labelled`` and ``encoding``, with labels to learn from."""
-        from zoo.semi_supervised import SemiSupervised
+        from zoo.infer.semi_supervised import SemiSupervised
 
         return SemiSupervised(
             alpha=self.alpha,
@@ -129,11 +129,11 @@ class M1Options(DenseOptions):
 
     def build(self, image_shape: tuple[int, int, int]) -> tuple[Any, Any]:
         """Model and guide."""
-        from zoo.guides import AmortizedGuide
-        from zoo.heads import NormalHead
+        from zoo.infer.guides import AmortizedGuide
         from zoo.models.vae import VAE
         from zoo.nn.dense import dense
-        from zoo.priors import StandardNormal
+        from zoo.parts.posteriors import NormalHead
+        from zoo.parts.priors import StandardNormal
 
         decoder = dense((self.latent,), self.hidden)
         likelihood = self.likelihood_options.build()(decoder, image_shape)

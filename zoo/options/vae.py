@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.options.likelihood import LikelihoodOptions
-from zoo.options.typed import require
+from zoo.settings import require
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class VAEOptions:
 
     def _prior(self, image_shape: tuple[int, int, int]) -> dict[str, Any]:
         from flows import builders, transformed
-        from zoo.families import Normals
-        from zoo.likelihoods import AutoregressiveLikelihood
         from zoo.nn.causal import GatedPixelCNN
-        from zoo.priors import StandardNormal
+        from zoo.parts.families import Normals
+        from zoo.parts.likelihoods import AutoregressiveLikelihood
+        from zoo.parts.priors import StandardNormal
 
         if self.prior_pixelcnn:
             family = Normals(self.latent)
@@ -100,7 +100,7 @@ class VAEOptions:
         from functools import partial
 
         from flows import builders
-        from zoo.heads import normal_with_flow
+        from zoo.parts.posteriors import normal_with_flow
 
         if not self.posterior_layers:
             return {}

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from zoo.data import Batches
 from zoo.errors import UsageError
-from zoo.options.training import TrainingOptions
-from zoo.options.typed import override
+from zoo.settings import override
 from zoo.training import parallel
+from zoo.training.options import TrainingOptions
 from zoo.training.run_folder import RunFolder
 from zoo.training.sources import as_batches
 from zoo.training.trainer import Fit, Trainer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from zoo.pictures import grid
+from zoo.analysis.pictures import grid
 from zoo.training.progress import format_values
 from zoo.training.run_folder import RunFolder
 

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from zoo.compilation import compile_loss
 from zoo.errors import Interrupted, NonFiniteError, UsageError
-from zoo.options.training import TrainingOptions
-from zoo.schedules import GeometricDecay
+from zoo.infer.compilation import compile_loss
+from zoo.infer.schedules import GeometricDecay
 from zoo.training import parallel
 from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
 from zoo.training.logger import Logger, NullLogger
+from zoo.training.options import TrainingOptions
 from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
 from zoo.training.signals import StopRequest

@@ -5,8 +5,8 @@ import torch
 
 from distributions import Autoregressive
 from distributions.ancestral import ancestral, fixed_point
-from zoo.families import Bernoullis, LogisticMixtures
 from zoo.nn.causal import PixelCNN, PixelCNNpp, initialise
+from zoo.parts.families import Bernoullis, LogisticMixtures
 
 
 def network_for(family, shape, *, seed=0, dtype=torch.float64, **options):

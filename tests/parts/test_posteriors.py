@@ -1,0 +1,179 @@
+"""Parts: heads, priors, likelihoods and what flows make of them."""
+
+import pytest
+import torch
+from torch import nn
+
+from flows import AffineCoupling, Composed
+from tests.catalogue import IMAGE, couplings, images, pair, randomised
+from zoo import (
+    VAE,
+    AmortizedGuide,
+    BernoulliLikelihood,
+    ConvDecoder,
+    ConvEncoder,
+    LearnedNormal,
+    LogisticMixtureLikelihood,
+    NormalHead,
+    StandardNormal,
+    log_likelihood,
+    transformed,
+)
+from zoo.infer.joint import Joint
+from zoo.nn.scales import wide_softplus_scale
+from zoo.parts.posteriors import Behind, distribution_of, encoded, normal_with_flow
+
+
+def encoder(**options):
+    return NormalHead(ConvEncoder(IMAGE, channels=4, strides=(2,)), 4, **options).double()
+
+
+def given_a_context(**options):
+    """Flows that the encoder of their base gives a context to."""
+    flow = randomised(Composed([AffineCoupling(4, hidden=(8,), context=3, flip=f) for f in (False, True)]))
+    return normal_with_flow(ConvEncoder(IMAGE, channels=4, strides=(2,)), 4, flow, **options).double()
+
+
+HEADS = {
+    "normal with conditional flows": given_a_context,
+    "normal": encoder,
+    "normal with flows": lambda: transformed(encoder(), [flow.double() for flow in couplings()]),
+    "map": lambda: NormalHead(ConvEncoder(IMAGE, channels=4, strides=(2,)), (2, 3, 3)).double(),
+    "wide": lambda: encoder(scale=wide_softplus_scale),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_is_the_distribution_of_what_it_encodes(name):
+    head, x = HEADS[name](), images()
+    q = head(x)
+    z = q.sample()
+    assert q.batch_shape == (3,)
+    torch.testing.assert_close(distribution_of(head, encoded(head, x)).log_prob(z), q.log_prob(z))
+
+
+def test_any_callable_is_a_head():
+    head, x = encoder(), images()
+    plain = AmortizedGuide(lambda x: head(x))
+    q = Joint(VAE(StandardNormal(4), likelihood()).double(), plain, x).sample()["z"].posterior
+    assert torch.equal(q.base_dist.loc, head(x).base_dist.loc)
+
+
+def likelihood():
+    return BernoulliLikelihood(ConvDecoder(4, IMAGE, channels=4, strides=(2,)), IMAGE)
+
+
+def change_of_variables(base, flows, z):
+    """log q(z) written out from the flows' inverses."""
+    total = 0.0
+    for flow in reversed(flows):
+        before = flow._inverse(z)
+        total = total - flow.log_abs_det_jacobian(before, z)
+        z = before
+    return base.log_prob(z) + total
+
+
+def test_a_transformed_posterior_has_the_density_of_the_change_of_variables():
+    model, guide = pair("vae, flow posterior")
+    x = images()
+    site = Joint(model, guide, x).sample()["z"]
+    expected = change_of_variables(guide.head.part(x), list(guide.head.flows), site.value)
+    torch.testing.assert_close(site.log_q(), expected, rtol=0, atol=1e-9)
+
+
+def test_a_transformed_prior_has_the_density_of_the_change_of_variables():
+    model, guide = pair("vae, flow prior")
+    site = Joint(model, guide, images()).sample()["z"]
+    expected = change_of_variables(model.prior.part(), list(model.prior.flows), site.value)
+    torch.testing.assert_close(site.log_p(), expected, rtol=0, atol=1e-9)
+
+
+def test_the_same_flow_before_prior_and_posterior_leaves_the_evidence():
+    """z = f(u) in model and guide alike is a change of the latent's name."""
+    flows = [flow.double() for flow in couplings()]
+    head, decoder = encoder(), likelihood().double()
+    plain = VAE(StandardNormal(4).double(), decoder), AmortizedGuide(head)
+
+    class After(nn.Module):
+        def forward(self, z):
+            for flow in reversed(flows):
+                z = flow._inverse(z)
+            return decoder(z)
+
+    renamed = (
+        VAE(transformed(StandardNormal(4).double(), flows), After()),
+        AmortizedGuide(transformed(head, flows)),
+    )
+    x = images()
+    first, second = (log_likelihood(*both, x, 20, seed=0).log_likelihood for both in (plain, renamed))
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("prior", [StandardNormal, LearnedNormal])
+@pytest.mark.parametrize(("latent", "shape"), [(3, (3,)), ((2, 3, 4), (2, 3, 4)), ((5,), (5,))])
+def test_priors_have_no_batch_and_the_latents_shape(prior, latent, shape):
+    p = prior(latent)()
+    assert p.batch_shape == ()
+    assert p.event_shape == shape
+
+
+@pytest.mark.parametrize("prior", [StandardNormal, LearnedNormal])
+@pytest.mark.parametrize("latent", [0, (), (2, 0, 3), -1])
+def test_a_latent_without_size_is_refused(prior, latent):
+    with pytest.raises(ValueError, match="latent of positive size"):
+        prior(latent)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_mixture_likelihood_has_the_images_shape_and_levels(channels):
+    shape = (channels, 4, 4)
+    net = ConvDecoder(3, shape, channels=4, strides=(2,))
+    p = LogisticMixtureLikelihood(net, shape, components=3, levels=8)(torch.randn(2, 3))
+    x = p.sample()
+    assert p.batch_shape == (2,)
+    assert x.shape == (2, *shape)
+    assert p.log_prob(x).shape == (2,)
+    levels = (x + 1) / 2 * 7
+    torch.testing.assert_close(levels, levels.round(), rtol=0, atol=1e-5)
+
+
+def test_a_bernoulli_likelihood_takes_logits_as_they_are_or_projects():
+    net = ConvDecoder(3, IMAGE, channels=1, strides=(2,))
+    z = torch.randn(2, 3)
+    logits = BernoulliLikelihood(net)(z).base_dist.logits
+    assert torch.equal(logits, net(z))
+    assert BernoulliLikelihood(net, IMAGE)(z).event_shape == IMAGE
+
+
+def test_a_context_changes_what_the_flows_do():
+    """The density is that of the flow at each image's own context."""
+    head, x = given_a_context(), images()
+    features = head.net(x)
+    part, flow, context = head.head.part(features), head.head.flows[0], head.head.context(features)
+    q = head(x)
+    z = q.sample()
+    expected = change_of_variables(part, [flow.condition(context)], z)
+    torch.testing.assert_close(q.log_prob(z.clone()), expected, rtol=0, atol=1e-9)
+    assert not torch.allclose(q.log_prob(z), change_of_variables(part, [flow.condition(-context)], z))
+
+
+def test_one_flow_may_stand_without_a_list():
+    flow = couplings()[0].double()
+    one, listed = (transformed(StandardNormal(4).double(), f) for f in (flow, [flow]))
+    z = torch.randn(3, 4).double()
+    assert torch.equal(one().log_prob(z), listed().log_prob(z))
+
+
+def test_a_context_that_is_missing_or_in_vain_is_refused():
+    with pytest.raises(ValueError, match=r"needs a context of shape \(3,\)"):
+        transformed(StandardNormal(4), AffineCoupling(4, context=3))
+    with pytest.raises(ValueError, match="no flow takes the context"):
+        transformed(StandardNormal(4), AffineCoupling(4), context=nn.Linear(2, 3))
+
+
+def test_a_head_behind_a_network_sees_its_features():
+    net, head = nn.Linear(3, 5).double(), lambda h: h
+    b = torch.randn(2, 3).double()
+    both = Behind(net, head)
+    assert torch.equal(both(b), net(b))
+    assert torch.equal(distribution_of(both, encoded(both, b)), net(b))

@@ -1,0 +1,146 @@
+"""What one watches: the validation ELBO, active units, pictures of every layer, the chart of the KL."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+import zoo
+from zoo.runs.monitor import CHARTS, Monitor, mean_loss, save_kl_chart
+from zoo.training.logger import NullLogger
+from zoo.training.run_folder import RunFolder
+
+
+class Book(NullLogger):
+    """Remembers what is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.figures, self.shown = {}, {}
+
+    def scalars(self, step, values):
+        self.figures |= values
+
+    def images(self, step, images):
+        self.shown |= images
+
+
+def trainer_of(system, step=10, batches=10):
+    offers = []
+    trainer = SimpleNamespace(
+        **{
+            "evaluated": system.loss(),
+            "step": step,
+            "batches": range(batches),
+            "device": torch.device("cpu"),
+        },
+        **{"logger": Book(), "offer": offers.append, "offers": offers},
+    )
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def biva():
+    torch.manual_seed(0)
+    sizes = {"latents": (4, 3, 2), "filters": 4, "blocks": 1}
+    return zoo.build("biva_digits", **sizes)
+
+
+@pytest.fixture(scope="module")
+def x():
+    torch.manual_seed(1)
+    return torch.rand(40, 1, 8, 8).round()
+
+
+def test_the_elbo_of_one_state_is_the_same_at_every_time(biva, x):
+    monitor, trainer = Monitor(biva, x, epochs=1), trainer_of(biva)
+    for step in (10, 20):
+        torch.manual_seed(step)
+        trainer.step = step
+        monitor(trainer)
+    assert trainer.offers[0] == trainer.offers[1]
+    assert trainer.offers[0] == trainer.logger.figures["validation/elbo"]
+
+
+def test_the_elbo_is_the_mean_over_images_without_free_bits(biva, x):
+    free = zoo.ELBO(free_bits=100.0)(biva.model, biva.guide).train()
+    torch.manual_seed(2)
+    elbo = -mean_loss(free, x, batch_size=30)  # 30 and 10 images
+    torch.manual_seed(2)
+    loss = zoo.ELBO()(biva.model, biva.guide).eval()
+    with torch.no_grad():
+        by_hand = torch.cat([loss.terms(part).elbo()[0] for part in x.split(30)]).mean()
+    assert elbo == pytest.approx(by_hand.item(), rel=1e-6)
+    assert free.training
+
+
+def test_units_and_pictures_come_ten_times_a_run(biva, x):
+    monitor, when = Monitor(biva, x[:4], epochs=40), []
+    for epoch in range(1, 9):
+        trainer = trainer_of(biva, step=10 * epoch)
+        monitor(trainer)
+        assert "validation/elbo" in trainer.logger.figures
+        if trainer.logger.shown:
+            when.append(epoch)
+            assert "validation/active_units/z_3" in trainer.logger.figures
+    assert when == [4, 8]
+
+
+def test_every_layer_of_a_hierarchy_is_watched(biva, x):
+    trainer = trainer_of(biva)
+    Monitor(biva, x, epochs=1)(trainer)
+    units = {tag.rpartition("/")[2] for tag in trainer.logger.figures if "active_units" in tag}
+    assert units == {"z_3", "z_2_bu", "z_2_td", "z_1_bu", "z_1_td"}
+    shown = trainer.logger.shown
+    assert set(shown) == {"samples", "reconstructions", "resampled/below_1", "resampled/below_2"}
+    assert shown["resampled/below_1"].shape == (64, 1, 8, 8)
+    assert torch.equal(shown["resampled/below_2"][::2], x[:32])  # the images themselves in turn
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("vae_digits", {"channels": 2, "latent": 2}), ("pixelcnn_digits", {"channels": 4})],
+)
+def test_models_of_one_layer_or_none_have_nothing_to_resample(name, sizes, x):
+    system = zoo.build(name, **sizes)
+    trainer = trainer_of(system)
+    Monitor(system, x[:4], epochs=1)(trainer)
+    assert set(trainer.logger.shown) == {"samples", "reconstructions"}
+
+
+def test_without_validation_images_there_are_samples_alone(biva):
+    trainer = trainer_of(biva)
+    Monitor(biva, torch.zeros(0, 1, 8, 8), epochs=1)(trainer)
+    assert trainer.logger.figures == {}
+    assert set(trainer.logger.shown) == {"samples"}
+    assert trainer.offers == []
+
+
+def test_the_kl_of_every_latent_is_drawn_over_the_steps(tmp_path):
+    run = RunFolder.create(tmp_path / "run", {})
+    for step in range(1, 20):
+        nats = {"train/kl/z_1": 5.0 + step, "train/kl/z_2": None if step == 3 else 2.0, "train/loss": 80.0}
+        run.append_metrics({"step": step, **nats})
+    path = save_kl_chart(run)
+    assert path == run.pictures / "kl.png"
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) >= 480
+        colours = picture.convert("RGB").getcolors(1 << 20)
+    inked = [count for count, (r, g, b) in colours if max(r, g, b) - min(r, g, b) > 60]
+    assert sorted(inked)[-2] > 500  # two lines in colours of their own
+
+
+def test_a_model_without_latents_has_no_chart(tmp_path):
+    run = RunFolder.create(tmp_path / "run", {})
+    run.append_metrics({"step": 1, "train/loss": 3.0})
+    assert save_kl_chart(run) is None
+
+
+def test_the_charts_name_tags_that_a_run_logs():
+    patterns = [tag for charts in CHARTS.values() for tags in charts.values() for tag in tags]
+    for tag in ("train/kl/z_1_bu", "train/kl/z", "train/elbo", "validation/active_units/z_2"):
+        assert any(re.fullmatch(pattern, tag) for pattern in patterns)
+    assert not any(re.fullmatch(pattern, "train/kl") for pattern in patterns)

@@ -1,0 +1,1 @@
+"""What a trained pair knows: samples, latents, active units, anomalies, plots."""

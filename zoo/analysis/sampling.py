@@ -1,0 +1,140 @@
+"""Images from a model: samples, at any temperature, and reconstructions."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pyro.poutine as poutine
+import torch
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.util import site_is_subsample
+from torch import Tensor
+
+from distributions.temperature import at_temperature
+from zoo.errors import UsageError
+from zoo.infer.importance import evaluating
+from zoo.infer.joint import Joint
+
+
+@torch.no_grad()
+def sample(
+    model: Any,
+    n: int,
+    *,
+    temperature: float = 1.0,
+    mean: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> Tensor:
+    """N images from the model, (n, C, H, W), as its likelihood has them.
+
+    Args:
+        model: called with ``n=n``.
+        n: at least 1.
+        temperature: factor of the standard deviations of the latents and of a mixture likelihood's scales,
+            divisor of the logits of autoregressive pixels; below 1 the samples are more typical and less
+            varied.
+        mean: E[x | z] in place of x ~ p(x | z), where the likelihood has a mean: for pictures.
+        progress: told the share that is done, up to 1, by models that draw site by site.
+
+    Raises:
+        UsageError: if n < 1 or the temperature is not positive and finite.
+    """
+    if n < 1:
+        raise UsageError(f"expected at least one sample; got {n}")
+    _require_temperature(temperature)
+    with evaluating(model), Tempered(temperature), Watched(progress), poutine.trace() as trace:
+        x = model(n=n)
+    return picture(trace.trace.nodes["x"]["fn"], x) if mean else x
+
+
+@torch.no_grad()
+def reconstruct(model: Any, guide: Any, x: Tensor) -> Tensor:
+    """E[x | z] with z ~ q(z | x), for images x (B, C, H, W); a draw where the likelihood has no mean.
+
+    A model without latent variables, PixelCNN and its kin, completes the upper half of each image instead.
+    """
+    with evaluating(model, guide):
+        sites = Joint(model, guide, x).sample()
+        likelihood = sites["x"].prior
+        if all(site.observed for site in sites.values()) and hasattr(likelihood, "complete"):
+            return likelihood.complete(x, upper_half(x))
+        return picture(likelihood)
+
+
+@torch.no_grad()
+def complete(model: Any, x: Tensor, known: Tensor, *, temperature: float = 1.0) -> Tensor:
+    """Images of an autoregressive model given some of their pixels; see `distributions.Autoregressive`.
+
+    Args:
+        model: a Pyro program without latent variables, called ``model(x)``.
+        x: (B, C, H, W).
+        known: boolean, broadcasts with x: the pixels that are kept.
+        temperature: of the pixels that are drawn, see `sample`.
+
+    Raises:
+        UsageError: if the model is not autoregressive, or the temperature is not positive and finite.
+    """
+    _require_temperature(temperature)
+    with evaluating(model), poutine.trace() as trace:
+        model(x)
+    likelihood = trace.trace.nodes["x"]["fn"]
+    if len(trace.trace.nodes) > 1 or not hasattr(likelihood, "complete"):
+        raise UsageError("only autoregressive models without latent variables complete images")
+    return tempered(likelihood, temperature).complete(x, known)
+
+
+def upper_half(x: Tensor) -> Tensor:
+    """Which pixels are in the upper half of their image, (H, 1)."""
+    height = x.shape[-2]
+    return (torch.arange(height, device=x.device) < height // 2)[:, None]
+
+
+def picture(likelihood: Any, x: Tensor | None = None) -> Tensor:
+    """The mean of p(x | z), or x (a draw, by default) where the distribution knows no mean."""
+    try:
+        return likelihood.mean
+    except NotImplementedError:
+        return likelihood.sample() if x is None else x
+
+
+def _require_temperature(temperature: float) -> None:
+    if not 0 < temperature < math.inf:
+        raise UsageError(f"expected a finite temperature > 0; got {temperature}")
+
+
+class Tempered(Messenger):
+    """Scales the standard deviation of everything a model samples by a temperature."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if self.temperature != 1 and not msg["is_observed"] and not site_is_subsample(msg):
+            msg["fn"] = tempered(msg["fn"], self.temperature)
+
+
+class Watched(Messenger):
+    """Has autoregressive distributions tell how far their samples are."""
+
+    def __init__(self, progress: Callable[[float], None] | None) -> None:
+        super().__init__()
+        self.progress = progress
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if self.progress and not msg["is_observed"] and hasattr(msg["fn"], "with_progress"):
+            msg["fn"] = msg["fn"].with_progress(self.progress)
+
+
+def tempered(distribution: Any, temperature: float) -> Any:
+    """The distribution at a temperature (`distributions.temperature`).
+
+    Those without a scale stay as they are: noise of binary pixels is no variety of images.
+    """
+    base = getattr(distribution, "base_dist", distribution)
+    if isinstance(base, (torch.distributions.Bernoulli, torch.distributions.Categorical)):
+        return distribution
+    try:
+        return at_temperature(distribution, temperature)
+    except NotImplementedError:
+        return distribution

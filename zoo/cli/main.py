@@ -1,0 +1,247 @@
+"""The command line: ``zoo list | train | finetune | evaluate | anomaly | sample | reconstruct``.
+
+Answers ``--help`` and ``list`` without importing PyTorch. A mistake of the user's is one line on stderr and
+an exit code: 2 usage, 3 data, 4 checkpoint, 5 not finite; 75 interrupted, --resume goes on.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from zoo.errors import Interrupted, NonFiniteError, UsageError, ZooError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        with _short_warnings():
+            options = parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
+            result: int = options.command(options)
+            sys.stdout.flush()
+        return result
+    except ZooError as error:
+        print(f"zoo: {error}", file=sys.stderr)
+        return error.exit_code
+    except Interrupted as end:
+        print(f"zoo: {end}", file=sys.stderr)
+        return end.exit_code
+    except KeyboardInterrupt:
+        print("zoo: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # who read what we print has read enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  Python flushes it once more at its end
+        return 141  # as a shell has it for SIGPIPE
+    except OSError as error:  # a path that is too long, or that may not be looked at
+        if error.filename is None:
+            raise
+        print(f"zoo: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        return UsageError.exit_code
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Complain and exit."""
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def parser() -> Parser:
+    """All commands and their options."""
+    root = Parser(prog="zoo", description="Deep generative models as Pyro programs.")
+    commands = root.add_subparsers(dest="name", required=True, metavar="COMMAND", parser_class=Parser)
+    _add_list(commands)
+    _add_train(commands)
+    _add_finetune(commands)
+    _add_evaluate(commands)
+    _add_anomaly(commands)
+    _add_sample(commands)
+    _add_reconstruct(commands)
+    return root
+
+
+def _add_list(commands: Any) -> None:
+    sub = commands.add_parser("list", help="the experiments")
+    sub.add_argument("--json", metavar="FILE", help="write them to a file as well")
+    sub.set_defaults(command=_list)
+
+
+def _add_train(commands: Any) -> None:
+    sub = commands.add_parser("train", help="train an experiment and evaluate it")
+    sub.add_argument("experiment", help="a name from `zoo list`")
+    sub.add_argument(
+        "--out", metavar="DIR", help="run folder, runs/EXPERIMENT by default; must not exist yet"
+    )
+    sub.add_argument("--epochs", help="passes through the data")
+    sub.add_argument("--steps", help="stop after so many steps instead")
+    sub.add_argument("--batch-size", help="images a step")
+    _add_training(sub)
+    sub.set_defaults(command=_late("train"))
+
+
+def _add_finetune(commands: Any) -> None:
+    sub = commands.add_parser("finetune", help="go on with a run without free bits, in a folder of its own")
+    sub.add_argument("run", metavar="RUN", help="run folder; it stays as it is")
+    sub.add_argument("--out", metavar="DIR", help="run folder, RUN-finetuned by default; must not exist yet")
+    further = sub.add_mutually_exclusive_group()
+    further.add_argument("--epochs", help="further passes through the data, a tenth of RUN's by default")
+    further.add_argument("--steps", help="stop after so many further steps instead")
+    _add_training(sub)
+    sub.set_defaults(command=_late("finetune"))
+
+
+def _add_training(sub: argparse.ArgumentParser) -> None:
+    _add_data(sub)
+    _add_device(sub)
+    sub.set_defaults(seed=None)  # a run that goes on has one
+    sub.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out, with the options it has"
+    )
+    sub.add_argument("--samples", type=int, default=100, help="importance samples of the final evaluation")
+    sub.add_argument("--images", type=int, help="test images of the final evaluation, all by default")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any option of the experiment"
+    )
+
+
+def _add_evaluate(commands: Any) -> None:
+    sub = commands.add_parser(
+        "evaluate", help="the log-likelihood of a run, by importance sampling if need be"
+    )
+    sub.add_argument("run", metavar="RUN", help="run folder")
+    sub.add_argument("--samples", type=int, default=1000, help="importance samples an image, K")
+    sub.add_argument("--images", type=int, help="how many images, all by default")
+    sub.add_argument("--split", choices=["test", "validation"], default="test")
+    sub.add_argument("--chunk", type=int, help="samples at a time: memory and speed only")
+    sub.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
+    _add_data(sub)
+    _add_device(sub)
+    sub.set_defaults(command=_late("evaluate"))
+
+
+def _add_anomaly(commands: Any) -> None:
+    sub = commands.add_parser("anomaly", help="how well a run tells other images from its own")
+    sub.add_argument("run", metavar="RUN", help="run folder, of a model with latent variables")
+    sub.add_argument("--against", metavar="DATA", required=True, help="the anomalies: a data set or a path")
+    sub.add_argument(
+        "--above", type=_layers, metavar="K,K,...", help="layers k of L^{>k}; 0 to L-1 by default"
+    )
+    sub.add_argument("--samples", type=int, default=10, help="log weights an image and bound")
+    sub.add_argument("--images", type=int, help="test images of each set, all by default")
+    sub.add_argument("--chunk", type=int, help="samples at a time: memory and speed only")
+    sub.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
+    _add_data(sub)
+    _add_device(sub)
+    sub.set_defaults(command=_late("anomaly"))
+
+
+def _add_sample(commands: Any) -> None:
+    sub = commands.add_parser("sample", help="a picture of samples")
+    sub.add_argument("run", metavar="RUN", help="run folder")
+    sub.add_argument("-n", type=int, default=64, help="how many")
+    sub.add_argument("--temperature", type=float, default=1.0, help="below 1: more typical, less varied")
+    sub.add_argument("--out", metavar="FILE", default="samples.png", help="PNG; must not exist yet")
+    _add_device(sub)
+    sub.set_defaults(command=_late("sample_run"))
+
+
+def _add_reconstruct(commands: Any) -> None:
+    sub = commands.add_parser("reconstruct", help="a picture of test images and their reconstructions")
+    sub.add_argument("run", metavar="RUN", help="run folder")
+    sub.add_argument("-n", type=int, default=32, help="how many")
+    sub.add_argument("--out", metavar="FILE", default="reconstructions.png", help="PNG; must not exist yet")
+    _add_data(sub)
+    _add_device(sub)
+    sub.set_defaults(command=_late("reconstruct_run"))
+
+
+def _add_data(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--data-root", metavar="DIR", help="where data sets lie")
+    sub.add_argument("--download", action="store_true", help="fetch the data set if it is not there")
+
+
+def _add_device(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--seed", type=_seed, default=0, help="of all that is random, 0 by default")
+    sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+
+
+def _seed(text: str) -> int:
+    seed = int(text) if text.isdecimal() else -1
+    if not 0 <= seed < 2**63:
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2^63 - 1; got {text!r}")
+    return seed
+
+
+def _layers(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected layers like 0,1,2; got {text!r}")
+    return [int(part) for part in parts]
+
+
+def _list(options: argparse.Namespace) -> int:
+    """Print every experiment, and write them as JSON where asked to."""
+    from zoo.experiments import find, names
+    from zoo.runs.figures import require_figures_place, write_json
+
+    require_figures_place(options.json)
+    experiments = [find(name) for name in names()]
+    width = max(len(e.name) for e in experiments)
+    for e in experiments:
+        print(f"{e.name:{width}s}  {e.summary}" + (f"  (paper: {e.paper})" if e.paper else ""))
+    if options.json:
+        write_json(options.json, [e.described() for e in experiments])
+    return 0
+
+
+def _late(name: str) -> Callable[[argparse.Namespace], int]:
+    """A command of `zoo.cli.commands`, imported (and PyTorch with it) when it is run."""
+
+    def command(options: argparse.Namespace) -> int:
+        commands = importlib.import_module("zoo.cli.commands")
+        try:
+            result: int = getattr(commands, name)(options)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            _retell(error)
+            raise
+        return result
+
+    return command
+
+
+def _retell(error: Exception) -> None:
+    """Raise as ours what PyTorch raises for a run that has diverged, and for a memory that is full."""
+    text = str(error)
+    if text.startswith("Expected parameter") and "found invalid values" in text:
+        raise NonFiniteError(
+            "the parameters lead to values that are not finite: the run has diverged; train another with a "
+            "smaller learning_rate, or clip=1"
+        ) from error
+    signs = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+    if isinstance(error, MemoryError) or any(sign in text for sign in signs):
+        raise ZooError(
+            "out of memory: take a smaller --batch-size, --chunk or -n, or a smaller model"
+        ) from error
+
+
+class _short_warnings:  # noqa: N801  a context manager, named as one
+    """Warnings on one line, without the place in the code."""
+
+    def __enter__(self) -> None:
+        self.before, warnings.formatwarning = warnings.formatwarning, _one_line
+
+    def __exit__(self, *error: object) -> None:
+        warnings.formatwarning = self.before
+
+
+def _one_line(message: Any, *place: Any, **more: Any) -> str:
+    return f"zoo: warning: {' '.join(str(message).split())}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Programs, guides, objectives and estimators."""

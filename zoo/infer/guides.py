@@ -1,0 +1,158 @@
+"""Guides: q(z | x) as Pyro programs that answer a model's latents while the model runs.
+
+The deterministic path of a hierarchical model is needed twice, for p(z_i | z_>i) and for
+q(z_i | x, z_>i). A guide here does not run it again: it waits for the model to reach a latent site and
+answers there, given the prior and the features that the model shows (`zoo.infer.programs.latent`).
+
+To write one, derive from `Guide`:
+
+- ``encode(x)``: what depends on x alone. Run once an image, however many samples are drawn.
+- ``bottom_up(features)``: optional; may ``pyro.sample`` latents before the model runs (BIVA).
+- ``posterior(name, prior, h, features)``: the distribution that answers the site `name`. Merge with
+  `prior` (Ladder VAE), offset it (NVAE), use the model's features `h`, or return `prior` itself: that site
+  then costs nothing (the bound L^{>k}).
+
+Called as ``guide(x)``, traced by any of Pyro's tools, such a guide is an ordinary one: it runs its model
+behind the scenes and shows the latents alone.
+"""
+
+import copy
+from typing import Any, TypeVar
+
+import pyro
+import pyro.poutine as poutine
+from torch import Tensor
+
+from zoo.infer.handlers import Answer, Recorder
+from zoo.infer.programs import Program, batch_plate
+from zoo.parts.posteriors import DequantizationHead, distribution_of, encoded
+
+G = TypeVar("G", bound="Guide")
+
+
+class Guide(Program):
+    """Base of the guides that answer a model's latents; the module's docstring says how to write one.
+
+    Args:
+        model: the model that ``guide(x)`` runs. An objective passes the model itself, so only Pyro's own
+            tools need this one. It is not a submodule: the guide's parameters are its own. Copy the two
+            together, ``copy.deepcopy((model, guide))``: a guide copied alone comes with a model of its own.
+    """
+
+    def __init__(self, model: Any = None) -> None:
+        super().__init__()
+        self._model = (model,)
+
+    @property
+    def model(self) -> Any:
+        """The model that this guide runs when it is called."""
+        return self._model[0]
+
+    def bound_to(self: G, model: Any) -> G:
+        """The same guide, same parameters, for another model, one conditioned on some latents, say."""
+        guide = copy.copy(self)
+        guide._model = (model,)
+        return guide
+
+    def encode(self, x: Tensor) -> Any:
+        """Features of the images x (B, C, H, W) alone: a tree of tensors with leading dimension B."""
+        return x
+
+    def bottom_up(self, features: Any) -> Any:
+        """Sample the latents that are inferred before the model runs; returns all the features."""
+        return features
+
+    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
+        """The posterior that answers the latent `name`; batch shape (B,), event shape the prior's."""
+        raise NotImplementedError(f"{type(self).__name__} has no posterior for the latent {name!r}")
+
+    def forward(self, x: Tensor) -> None:
+        """Sample every latent given x, as an ordinary Pyro guide."""
+        if self.model is None:
+            raise ValueError(
+                f"{type(self).__name__} needs a model to run by itself: give it one, guide.bound_to(model)"
+            )
+        features = self.encode(x)
+        with Recorder() as recorder:
+            features = self.bottom_up(features)
+        drawn = recorder.drawn
+        hidden = poutine.block(hide_fn=lambda site: site["is_observed"] or site["name"] in drawn)
+        with hidden, Answer(self, features, drawn, len(x)):
+            self.model(x)
+
+
+class AmortizedGuide(Guide):
+    """q(z | x) for a model of one latent variable (Kingma & Welling 2013, arXiv:1312.6114).
+
+    Args:
+        posterior: called with x (B, C, H, W), returns a distribution of batch shape (B,): a
+            `zoo.NormalHead`, that head with flows (`zoo.transformed`), or any callable.
+        site: the latent's name in the model.
+        model: see `Guide`; not needed, since this posterior depends on x alone.
+    """
+
+    def __init__(self, posterior: Any, *, site: str = "z", model: Any = None) -> None:
+        super().__init__(model)
+        self.head = posterior
+        self.site = site
+
+    def encode(self, x: Tensor) -> Any:
+        """The parameters of q(z | x)."""
+        return encoded(self.head, x)
+
+    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
+        """q(z | x) at the guide's own site.
+
+        Raises:
+            ValueError: if the model has another latent, which this guide cannot answer.
+        """
+        if name != self.site:
+            raise ValueError(
+                f"this guide answers the latent {self.site!r}; the model also has {name!r}: "
+                "name the site, AmortizedGuide(..., site=...), or write a Guide for all its latents"
+            )
+        return distribution_of(self.head, features)
+
+    def forward(self, x: Tensor) -> None:
+        """Sample z ~ q(z | x); runs the model too only where one was given."""
+        if self.model is not None:
+            return super().forward(x)
+        with batch_plate():
+            pyro.sample(self.site, self.head(x))
+        return None
+
+
+class Dequantization(AmortizedGuide):
+    """q(y | x) for `zoo.models.flow_density`: y = (k + u) / levels for the level k of every sub-pixel.
+
+    Args:
+        levels: of the images.
+        noise: a head, x to a distribution over u in (0, 1)^D; uniform by default.
+    """
+
+    def __init__(self, levels: int, *, noise: Any = None) -> None:
+        super().__init__(DequantizationHead(levels, noise=noise), site="y")
+
+
+class OrdinaryGuide:
+    """Any Pyro program as a guide: it draws all its latents before the model runs."""
+
+    def __init__(self, program: Any) -> None:
+        self.program = program
+
+    def encode(self, x: Tensor) -> Any:
+        """Nothing is known to depend on x alone."""
+        return x
+
+    def bottom_up(self, features: Any) -> Any:
+        """Run the program on the images."""
+        self.program(features)
+        return features
+
+    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
+        """There is none.
+
+        Raises:
+            ValueError: always; the program did not sample `name`.
+        """
+        raise ValueError(f"the guide does not sample the model's latent {name!r}; add that site to it")

@@ -1,0 +1,99 @@
+"""The initialisation of weight-normalised systems by data (Salimans & Kingma 2016, arXiv:1602.07868).
+
+Model and guide run together once, on one batch. Each weight-normalised layer, when it is first called, sets
+its gain g and bias b so that its output has mean 0 and a chosen standard deviation in every channel; what
+comes after it sees that output. Nothing but `initialise` does this, not training, not evaluation, not
+loading: which layers it has set is saved with their parameters.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.infer.importance import evaluating, unwrap
+from zoo.infer.joint import Joint
+
+FEWEST_IMAGES = 3
+
+
+@torch.no_grad()
+def initialise(model: Any, guide: Any, x: Tensor, *, scale: float = 0.01) -> int:
+    """Set the gains and biases of all weight-normalised layers that are not initialised yet, by a batch.
+
+    The programs are in evaluation mode meanwhile, so that the statistics are those of the networks and not
+    of one dropout mask (the published codes leave dropout on). The noise is PyTorch's own: the same seed
+    gives the same result. A layer that is called several times is initialised by its first call. A second
+    `initialise` finds nothing to do and runs nothing.
+
+    Initialise before the first step and before the weights are averaged or distributed: those copies take the
+    parameters and what is saved with them as they are.
+
+    Args:
+        model: a Pyro program, called ``model(x)``.
+        guide: a `Guide`, or any Pyro program, called ``guide(x)``.
+        x: (B, ...), at least 3 images; some dozens are better.
+        scale: standard deviation of every layer's output. A `PixelCNNpp` counts as one layer and has its own.
+
+    Returns:
+        How many layers were initialised now: 0 where there are none, or none is left.
+
+    Warns:
+        UserWarning: naming the layers that the run did not reach; they stay as they are, until another call
+            reaches them.
+
+    Raises:
+        ValueError: for fewer than 3 images, or if a layer's output is not finite; layers that came before
+            it are initialised then.
+    """
+    waiting = _waiting(model, guide)
+    if not waiting:
+        return 0
+    if len(x) < FEWEST_IMAGES:
+        raise ValueError(
+            f"expected at least {FEWEST_IMAGES} images to take standard deviations of; got {len(x)}: "
+            "initialise on a training batch of some dozens"
+        )
+    with evaluating(model, guide), _standardising(waiting, scale):
+        for site in Joint(model, guide, x).sample().values():
+            site.log_p()  # a density may run its network only now
+    unreached = [name for name, layer in waiting.items() if layer.needs_initialisation]
+    if unreached:
+        warnings.warn(
+            f"not initialised, for the run never reached them: {', '.join(unreached)}", stacklevel=3
+        )
+    return len(waiting) - len(unreached)
+
+
+def _waiting(model: Any, guide: Any) -> dict[str, Any]:
+    """The modules that initialise themselves on their first input and have not, by name; shared ones once."""
+    programs = {"model": unwrap(model), "guide": unwrap(guide)}
+    named = nn.ModuleDict({name: p for name, p in programs.items() if isinstance(p, nn.Module)})
+    return {name: m for name, m in named.named_modules() if getattr(m, "needs_initialisation", False)}
+
+
+@contextmanager
+def _standardising(waiting: dict[str, Any], scale: float) -> Iterator[None]:
+    """Each module standardises itself by the arguments of its first call, before that call."""
+
+    def first_call(name: str, layer: Any, args: Any, options: Any) -> None:
+        if layer.needs_initialisation:
+            try:
+                layer.standardise(*args, **options, scale=scale)
+            except ValueError as error:
+                raise ValueError(f"layer {name}: {error}") from error
+
+    def hook(name: str, layer: Any) -> Any:
+        return layer.register_forward_pre_hook(
+            lambda module, args, options: first_call(name, module, args, options), with_kwargs=True
+        )
+
+    hooks = [hook(name, layer) for name, layer in waiting.items()]
+    try:
+        yield
+    finally:
+        for handle in hooks:
+            handle.remove()

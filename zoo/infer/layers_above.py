@@ -1,0 +1,156 @@
+"""The bound L^{>k}: what of an image the layers above k explain (Maaløe et al. 2019, arXiv:1902.02102).
+
+    L^{>k}(x) = E_{p(z_<=k | z_>k) q(z_>k | x)}[log p(x | z) p(z_>k) / q(z_>k | x)]
+
+The layers up to k are drawn from the model's prior in place of the posterior. What the guide draws there on
+its way up (BIVA's z_<=k^BU, on which q(z_>k | x) depends) is drawn all the same and then forgotten: it is an
+auxiliary variable a of the guide, whose law r(a | x) the bound may choose, and chooses as q(a | x) itself,
+so that it has no term. Hence E[w] = p(x), and L^{>k} <= log p(x) with any number of samples. Inferring z_>k
+from a draw of a loosens the bound by the information that a has of z_>k given x.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pyro.distributions.torch_distribution import TorchDistribution
+from pyro.poutine.messenger import Messenger
+from torch import Size, Tensor, nn
+
+from zoo.errors import UsageError
+from zoo.infer.guides import Guide, OrdinaryGuide
+from zoo.infer.programs import layer_of
+
+
+def above(guide: Any, k: int, mean: bool = False) -> "Above":
+    """The guide that infers the layers above k and leaves the others to the prior: any bound becomes L^{>k}.
+
+        ELBO()(model, above(guide, 1))
+        log_likelihood(model, above(guide, 1), x, k=100)
+
+    At k = 0 it is `guide` in law; at the number of layers every latent comes from the prior. Sites of no
+    layer (`zoo.infer.programs.layer_of`), a label ``y`` say, stay the guide's.
+
+    Args:
+        guide: a `Guide`, or any Pyro program. Its parameters are shared.
+        k: the highest layer that is not inferred, layer 1 being the nearest to the image.
+        mean: layers up to k take the mean of their prior in place of a draw (Havtorn et al. 2021,
+            arXiv:2102.08248): less noisy, but a plug-in score and no bound on anything.
+
+    Raises:
+        UsageError: if k is negative; at the first use, if the model has fewer than k layers.
+    """
+    return Above(guide, k, mean=mean)
+
+
+class Above(Guide):
+    """See `above`."""
+
+    def __init__(self, guide: Any, k: int, *, mean: bool = False) -> None:
+        if k < 0:
+            raise UsageError(f"expected a layer k >= 0, above which to infer; got {k}")
+        super().__init__(getattr(guide, "model", None))
+        self.k, self.mean = k, mean
+        self.guide: Any = guide if isinstance(guide, Guide) else OrdinaryGuide(guide)
+        if isinstance(guide, nn.Module) and guide is not self.guide:
+            self.program = guide  # so that its parameters are among ours
+
+    def encode(self, x: Tensor) -> Any:
+        """The guide's own."""
+        return self.guide.encode(x)
+
+    def bottom_up(self, features: Any) -> "Climb":
+        """The guide's own, its draws up to layer k hidden."""
+        with Hidden(self.k) as hidden:
+            features = self.guide.bottom_up(features)
+        return Climb(features, hidden.top)
+
+    def posterior(self, name: str, prior: Any, h: Any, features: "Climb") -> Any:
+        """The prior itself up to layer k, else the guide's posterior.
+
+        Raises:
+            UsageError: if the model has fewer than k layers.
+        """
+        layer = layer_of(name)
+        if layer is None or layer > self.k:
+            features.top = max(features.top, layer or 0)
+            return self.guide.posterior(name, prior, h, features.inner)
+        features.top = max(features.top, layer)  # the model comes from above: the first is the highest
+        if features.top < self.k:
+            raise UsageError(
+                f"expected a layer k from 0 to {features.top}, as many as there are; got {self.k}"
+            )
+        return AtMean(prior, name) if self.mean else prior
+
+
+@dataclass
+class Climb:
+    """What one run knows on its way down: the guide's features, and the highest layer met so far."""
+
+    inner: Any
+    top: int
+
+
+class Hidden(Messenger):
+    """Makes auxiliary variables, of no weight, of what a guide draws up to layer k.
+
+    Under another name, so that the model does not find them; not blocked, so that their noise is of the
+    same sample's stream (`zoo.infer.noise`) as all other noise.
+    """
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k, self.top = k, 0
+
+    def _pyro_sample(self, msg: Any) -> None:
+        layer = layer_of(msg["name"])
+        if layer is None:
+            return
+        self.top = max(self.top, layer)
+        if layer <= self.k:
+            msg["name"] = f"{msg['name']}_hidden"
+            msg["infer"] = {**(msg["infer"] or {}), "is_auxiliary": True}
+            msg["mask"] = False
+
+
+class AtMean(TorchDistribution):
+    """All draws are the mean of `prior`; the density is that of `prior`, so the site's term is 0.
+
+    Raises:
+        UsageError: if the prior knows no mean.
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+    has_rsample = True
+
+    def __init__(self, prior: Any, name: str) -> None:
+        self.prior, self.value = prior, mean_of(prior, name)
+        super().__init__(prior.batch_shape, prior.event_shape, validate_args=False)
+
+    @property
+    def support(self) -> Any:
+        """That of the prior."""
+        return self.prior.support
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """The mean."""
+        return self.value.expand(Size(sample_shape) + self.value.shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log p(value)."""
+        return self.prior.log_prob(value)
+
+
+def mean_of(distribution: Any, name: str) -> Tensor:
+    """The mean of the distribution at site `name`.
+
+    Raises:
+        UsageError: if none is known.
+    """
+    try:
+        mean: Tensor = distribution.mean
+        return mean
+    except NotImplementedError:
+        raise UsageError(
+            f"the distribution at {name!r}, {type(distribution).__name__}, knows no mean: draw from it, "
+            "mean=False"
+        ) from None

@@ -1,0 +1,233 @@
+"""Objectives: bounds on log p(x), made for a pair of model and guide as Pyro's own ELBOs are.
+
+    loss = ELBO()(model, guide)            # an nn.Module with the parameters of both
+    loss(x).backward()                     # minus the bound, mean nats an image
+    loss.terms(x).kl["z"]                  # every site's term, (k, B)
+
+Nothing in a step waits for the GPU; coefficients that change are buffers, so that a compiled or captured
+step sees the change. In evaluation mode (``loss.eval()``) the bound is the plain one.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from zoo.infer.handlers import Site
+from zoo.infer.joint import Joint
+from zoo.infer.schedules import Schedule, value_at
+
+
+@dataclass
+class Terms:
+    """The terms of a bound by site, each (k, B), in nats.
+
+    Attributes:
+        log_likelihood: log p of every observed site.
+        kl: of every latent site, a term whose expectation is KL(q || p) there.
+    """
+
+    log_likelihood: dict[str, Tensor]
+    kl: dict[str, Tensor]
+
+    def elbo(self) -> Tensor:
+        """Sum log p(x | z) - sum KL, (k, B)."""
+        return _total(self.log_likelihood) - _total(self.kl)
+
+    def means(self) -> dict[str, Tensor]:
+        """Detached means for a log: ``elbo``, ``log_likelihood``, ``kl``, and ``kl/SITE`` of every latent."""
+        kl = {name: term.detach().mean() for name, term in self.kl.items()}
+        log_likelihood = _total({name: term.detach().mean() for name, term in self.log_likelihood.items()})
+        total = sum(kl.values(), torch.zeros_like(log_likelihood))
+        means: dict[str, Any] = {
+            "elbo": log_likelihood - total,
+            "log_likelihood": log_likelihood,
+            "kl": total,
+        }
+        return {**means, **{f"kl/{name}": term for name, term in kl.items()}}
+
+
+def monte_carlo(site: Site) -> Tensor:
+    """Log q(z) - log p(z) at the sample, (N,): unbiased wherever z was drawn."""
+    return site.log_q() - site.log_p()
+
+
+def analytic_where_unbiased(site: Site) -> Tensor:
+    """KL(q || p) in closed form, (N,); Monte Carlo for latents drawn before the model ran.
+
+    The prior of such a latent may depend on variables that were drawn after it and from it, so the closed
+    form would be the KL to a prior that has already seen z. Also Monte Carlo where no closed form is known.
+    """
+    if site.early:
+        return monte_carlo(site)
+    try:
+        return site.kl()
+    except NotImplementedError:
+        return monte_carlo(site)
+
+
+class ELBO:
+    """L(x) = E_q[log p(x | z)] - sum_i E_q[KL(q(z_i | .) || p(z_i | .))] (arXiv:1312.6114).
+
+    Args:
+        num_particles: samples of z an image.
+        kl: how a latent's term is estimated, `analytic_where_unbiased` or `monte_carlo`.
+        beta: factor of all KL terms in training, a number or a schedule of the step (KL warm-up,
+            arXiv:1602.02282).
+        free_bits: nats lambda that each latent variable of each image may cost at no charge in training:
+            its term is max(lambda, KL) (arXiv:1606.04934; per example as in BIVA, arXiv:1902.02102). A
+            number or a schedule; at lambda = 0 the term is the KL itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_particles: int = 1,
+        kl: Callable[[Site], Tensor] = analytic_where_unbiased,
+        beta: float | Schedule = 1.0,
+        free_bits: float | Schedule = 0.0,
+    ) -> None:
+        self.num_particles = _at_least_one("num_particles", num_particles)
+        if not callable(free_bits) and free_bits < 0:
+            raise ValueError(f"expected free_bits >= 0 nats; got {free_bits}")
+        self.kl, self.beta, self.free_bits = kl, beta, free_bits
+
+    def __call__(self, model: Any, guide: Any) -> "ELBOLoss":
+        """The loss of this pair."""
+        return ELBOLoss(model, guide, self)
+
+
+class ImportanceWeighted:
+    """L_k(x) = E[log 1/k sum_i p(x, z_i) / q(z_i | x)], z_i ~ q (IWAE, arXiv:1509.00519).
+
+    Args:
+        k: importance samples an image, of which the average is taken inside the logarithm.
+    """
+
+    def __init__(self, k: int) -> None:
+        self.k = _at_least_one("k", k)
+
+    def __call__(self, model: Any, guide: Any) -> "ImportanceWeightedLoss":
+        """The loss of this pair."""
+        return ImportanceWeightedLoss(model, guide, self.k)
+
+
+class Bound(nn.Module):
+    """Minus a bound on log p(x), with the model and the guide as children.
+
+    Attributes:
+        stats: detached terms of the last step (`Terms.means`), on its device; reading one synchronises.
+    """
+
+    def __init__(self, model: Any, guide: Any, *, k: int, kl: Callable[[Site], Tensor]) -> None:
+        super().__init__()
+        self.model, self.guide, self.k, self.kl = model, guide, k, kl
+        self.stats: dict[str, Tensor] = {}
+
+    def terms(self, x: Tensor) -> Terms:
+        """Every site's term for the images x (B, C, H, W), each (k, B) in nats.
+
+        Raises:
+            ValueError: where a gradient is wanted through a posterior that is not reparameterised.
+        """
+        sites = list(Joint(self.model, self.guide, x).sample(self.k).values())
+        if torch.is_grad_enabled():
+            require_reparameterised(sites)
+        return self.by_site(sites)
+
+    def by_site(self, sites: Iterable[Site]) -> Terms:
+        """The terms of a run of k samples an image, each (k, B)."""
+        sites = list(sites)
+        return Terms(
+            {s.name: _by_sample(s.log_p(), self.k) for s in sites if s.observed},
+            {s.name: _by_sample(self.kl(s), self.k) for s in sites if not s.observed},
+        )
+
+    def schedule(self, step: int) -> None:
+        """Set whatever changes in training to its value at `step`, 0 the first."""
+
+
+class ELBOLoss(Bound):
+    """Minus the ELBO, mean nats an image; see `ELBO`."""
+
+    beta: Tensor
+    free_bits: Tensor
+
+    def __init__(self, model: Any, guide: Any, objective: ELBO) -> None:
+        super().__init__(model, guide, k=objective.num_particles, kl=objective.kl)
+        self.objective = objective
+        self.register_buffer("beta", torch.ones(()), persistent=False)
+        self.register_buffer("free_bits", torch.zeros(()), persistent=False)
+        self.schedule(0)
+
+    def schedule(self, step: int) -> None:
+        """Set beta and the free bits to their values at `step`."""
+        self.beta.fill_(value_at(self.objective.beta, step))
+        self.free_bits.fill_(value_at(self.objective.free_bits, step))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Minus the bound; in training with beta and free bits."""
+        terms = self.terms(x)
+        self.stats = terms.means()
+        return self.cost(terms).mean()
+
+    def cost(self, terms: Terms) -> Tensor:
+        """What is minimised, (k, B): minus the bound; in training with beta and free bits."""
+        if not self.training:
+            return -terms.elbo()
+        charged = _total({name: self.charged(name, kl) for name, kl in terms.kl.items()})
+        return self.beta * charged - _total(terms.log_likelihood)
+
+    def charged(self, name: str, kl: Tensor) -> Tensor:
+        """What the latent `name` pays for its KL (k, B) in training."""
+        if not self.objective.free_bits:
+            return kl
+        return torch.where(self.free_bits > 0, kl.clamp(min=self.free_bits), kl)
+
+
+class ImportanceWeightedLoss(Bound):
+    """Minus the importance-weighted bound, mean nats an image; see `ImportanceWeighted`."""
+
+    def __init__(self, model: Any, guide: Any, k: int) -> None:
+        super().__init__(model, guide, k=k, kl=monte_carlo)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """- log 1/k sum_i w_i, mean over the images."""
+        terms = self.terms(x)
+        self.stats = terms.means()
+        bound = torch.logsumexp(terms.elbo(), dim=0) - math.log(self.k)  # (B,)
+        self.stats["bound"] = bound.detach().mean()
+        return -bound.mean()
+
+
+def _by_sample(term: Tensor, k: int) -> Tensor:
+    return rearrange(term, "(k b) -> k b", k=k)
+
+
+def _total(terms: dict[str, Tensor]) -> Any:
+    return sum(terms.values())
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if value < 1:
+        raise ValueError(f"expected {name} >= 1; got {value}")
+    return value
+
+
+def require_reparameterised(sites: Iterable[Site]) -> None:
+    """Check that gradients through the posteriors are unbiased.
+
+    Raises:
+        ValueError: if one of them is not reparameterised.
+    """
+    for site in sites:
+        if not site.observed and not site.posterior.has_rsample:
+            raise ValueError(
+                f"the posterior of {site.name!r}, {type(site.posterior).__name__}, is not "
+                "reparameterised, so this gradient would be biased: train with pyro.infer.Trace_ELBO, which "
+                "has the term for it"
+            )

@@ -1,0 +1,111 @@
+"""What every model and guide here is: a Pyro program made of plain `nn.Module`s.
+
+The parameters are plain too: a ``PyroModule`` would send one message a parameter a pass (about 30 us each).
+Only Pyro's classic ``SVI`` needs those messages to find what to train, so they are sent when it listens.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pyro
+from pyro.poutine.indep_messenger import IndepMessenger
+from pyro.poutine.runtime import _PYRO_STACK
+from pyro.poutine.trace_messenger import TraceMessenger
+from torch import Tensor, nn
+
+
+class Program(nn.Module):
+    """A Pyro program; ``forward`` holds its sample statements."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program, showing its parameters to Pyro's classic ``SVI`` where that is at work."""
+        if _svi_collects_parameters():
+            _send_parameters(self)
+        return super().__call__(*args, **kwargs)
+
+
+def batch_plate() -> IndepMessenger:
+    """The one batch dimension, independent images: ``pyro.plate("batch", dim=-1)``, nothing but its mark.
+
+    The plate has no size: no subsample site, no rescaling, any batch, and importance samples fold into it.
+    Its price: it does not expand what is drawn inside it, so priors are expanded by the model. Pyro's own
+    sizeless plate behaves so too, but ``torch.compile`` sees through it only from PyTorch 2.12 or later on.
+    """
+    return IndepMessenger("batch", size=-1, dim=-1)
+
+
+def latent(name: str, prior: Any, h: Any = None) -> Tensor:
+    """Sample the latent variable `name` from `prior`, showing the guide the features `h` known so far."""
+    return pyro.sample(name, prior, infer={"h": h})
+
+
+def layer_of(name: str) -> int | None:
+    """The layer of a latent site: i of ``z_i``, ``z_i_bu`` and ``z_i_td``, 1 of ``z``; None for others.
+
+    >>> layer_of("z_12_bu"), layer_of("z"), layer_of("y")
+    (12, 1, None)
+    """
+    found = re.fullmatch(r"z(?:_(\d+)(?:_bu|_td)?)?", name)
+    return int(found[1] or 1) if found else None
+
+
+def index_of(name: str) -> int:
+    """The index i - 1 of the layer of a latent site, in a list of layers.
+
+    Raises:
+        ValueError: if the site is not one of a hierarchy.
+    """
+    layer = layer_of(name)
+    if layer is None:
+        raise ValueError(f"expected a latent of a hierarchy, z_i, z_i_bu or z_i_td; got the site {name!r}")
+    return layer - 1
+
+
+def batch_size(x: Tensor | None, n: int | None) -> int:
+    """How many images a model run is about: those observed, or the `n` that are to be sampled.
+
+    Raises:
+        ValueError: if neither is given.
+    """
+    if x is not None:
+        return len(x)
+    if n is None:
+        raise ValueError("a model needs x, images (B, C, H, W), or n, how many to sample; got neither")
+    return n
+
+
+def _svi_collects_parameters() -> bool:
+    return any(isinstance(m, TraceMessenger) and m.param_only for m in _PYRO_STACK)
+
+
+def _send_parameters(program: nn.Module) -> None:
+    """One ``param`` message a parameter, under a name that no other tensor in Pyro's store has.
+
+    Pyro answers a name that is taken with the tensor that took it: a second model of the same class
+    would silently not train.
+    """
+    store = pyro.get_param_store()
+    for path, parameter in program.named_parameters():
+        name = f"{type(program).__name__}.{path}"
+        while name in store and store[name] is not parameter:
+            name += "'"
+        if parameter.requires_grad:
+            pyro.param(name, parameter)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """`function` of every tensor in a tree of tuples, lists, dictionaries and dataclasses."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        fields = {f.name: map_tensors(function, getattr(tree, f.name)) for f in dataclasses.fields(tree)}
+        return dataclasses.replace(tree, **fields)
+    if isinstance(tree, dict):
+        return {key: map_tensors(function, branch) for key, branch in tree.items()}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(map_tensors(function, branch) for branch in tree))
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(map_tensors(function, branch) for branch in tree)
+    return tree

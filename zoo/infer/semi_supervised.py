@@ -1,0 +1,282 @@
+"""Learning from few labels: y is a latent variable of the model, observed for some of the images.
+
+Kingma, Rezende, Mohamed, Welling 2014, arXiv:1406.5298; Maaløe, Sønderby, Sønderby, Winther 2016,
+arXiv:1602.05473. With a for all that the guide draws before the model runs:
+
+    L(x, y) = E_{q(a | x) q(z | x, y, a)}[log p(x, y, z, a) - log q(z | x, y, a) - log q(a | x)]
+    U(x)    = E_{q(a | x)}[sum_y q(y | x, a) (L(x, y; a) - log q(y | x, a))]
+
+bounds on log p(x, y) and on log p(x). What is minimised:
+
+    loss    = - mean U(x) - weight * mean L(x, y) - alpha * mean E_{q(a | x)}[log q(y | x, a)]
+
+the first mean over unlabelled images, the others over labelled ones. The papers sum over both data sets: that
+is, divided by the N unlabelled images, weight = N_l / N_u. The classifier's term, which teaches q(y | x, a)
+from the labels directly, has alpha = 0.1 N / N_u in the first paper, about 0.1.
+
+The sum over y is exact: a is drawn once and the model runs once, all classes folded into its batch. The site
+is ``y``, one-hot; the guide's ``posterior("y", prior, None, features)`` is the classifier, which must not
+depend on the prior: here it is asked before the model runs, with None for it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from zoo.infer.handlers import Site
+from zoo.infer.importance import evaluating, stderr
+from zoo.infer.joint import BottomUp, Joint
+from zoo.infer.noise import SampleStreams
+from zoo.infer.objectives import ELBO, ELBOLoss, Terms, require_reparameterised
+from zoo.seeds import mixed_seed
+
+LABEL = "y"
+IMAGES_AT_ONCE = 500  # in `classify`
+
+
+class SemiSupervised(ELBO):
+    """The objective of the module's docstring; a loss made of it is called with unlabelled images.
+
+    Args:
+        labelled: images (N, ...) as `encoding` takes them and their labels, one-hot (N, C); without them the
+            loss is -U(x) alone, and the classes are clusters.
+        alpha: factor of the classifier's term, per labelled image.
+        weight: factor of L(x, y), per labelled image.
+        batch_size: labelled images a step, drawn with replacement; all of them where there are no more.
+        encoding: of the labelled images drawn in a step, so that each is binarised anew; none by default.
+        options: of `ELBO`: ``num_particles`` (draws of a and z), ``kl``, ``beta``, ``free_bits``. The label
+            has no free bits: it pays its whole KL, of log C nats at most.
+
+    Raises:
+        ValueError: if a factor is negative, or there is not one label an image.
+    """
+
+    def __init__(
+        self,
+        *,
+        labelled: tuple[Tensor, Tensor] | None = None,
+        alpha: float = 0.1,
+        weight: float = 1.0,
+        batch_size: int = 100,
+        encoding: Callable[[Tensor], Tensor] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        for name, value in {"alpha": alpha, "weight": weight}.items():
+            if not 0 <= value < math.inf:
+                raise ValueError(f"expected {name} >= 0, finite; got {value}")
+        if batch_size < 1:
+            raise ValueError(f"expected batch_size >= 1; got {batch_size}")
+        if labelled is not None:
+            _require_one_label_an_image(*labelled)
+        self.labelled, self.encoding = labelled, encoding
+        self.alpha, self.weight, self.batch_size = alpha, weight, batch_size
+
+    def __call__(self, model: Any, guide: Any) -> "SemiSupervisedLoss":
+        """The loss of this pair."""
+        return SemiSupervisedLoss(model, guide, self)
+
+
+class SemiSupervisedLoss(ELBOLoss):
+    """See `SemiSupervised`; in evaluation mode -U(x). The labelled images are no part of its state.
+
+    Attributes:
+        stats: the terms of U, and of the labelled images ``labelled_elbo`` (L), ``cross_entropy`` (nats) and
+            ``accuracy``.
+    """
+
+    labelled_x: Tensor | None
+    labelled_y: Tensor | None
+    objective: SemiSupervised
+
+    def __init__(self, model: Any, guide: Any, objective: SemiSupervised) -> None:
+        super().__init__(model, guide, objective)
+        x, y = objective.labelled or (None, None)
+        self.register_buffer("labelled_x", x, persistent=False)
+        self.register_buffer("labelled_y", y, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The loss of unlabelled images x (B, C, H, W), and of a draw of the labelled ones."""
+        unlabelled = super().forward(x)
+        if not self.training or self.labelled_x is None:
+            return unlabelled
+        terms, log_q = self.labelled_terms(*self._drawn())
+        self.stats |= {"labelled_elbo": terms.elbo().detach().mean()}
+        bound = self.objective.weight * self.cost(terms).mean()
+        return unlabelled + bound - self.objective.alpha * log_q.mean()
+
+    def terms(self, x: Tensor) -> Terms:
+        """The terms of U(x), each (k, B) in nats: every site's expectation over y ~ q(y | x, a)."""
+        joint = Joint(self.model, self.guide, x)
+        below = joint.bottom_up(self.k)
+        y, log_q = every_label(joint, below)
+        classes = len(log_q)
+        sites = self._sites(joint, below.copies(classes), classes * self.k, y)
+        return self._expected(sites, log_q)
+
+    def labelled_terms(self, x: Tensor, y: Tensor) -> tuple[Terms, Tensor]:
+        """The terms of L(x, y), y being observed, and log q(y | x, a), each (k, B) in nats."""
+        joint = Joint(self.model, self.guide, x)
+        below = joint.bottom_up(self.k)
+        log_q = self._classified(joint, below, y)
+        sites = self._sites(joint, below, self.k, y.repeat(self.k, 1))
+        return self.by_site(sites), rearrange(log_q, "(k b) -> k b", k=self.k)
+
+    def charged(self, name: str, kl: Tensor) -> Tensor:
+        """What a latent pays for its KL (k, B) in training: the label all of it."""
+        return kl if name == LABEL else super().charged(name, kl)
+
+    def _sites(self, joint: Joint, below: BottomUp, copies: int, y: Tensor) -> list[Site]:
+        sites = list(joint.answered(below, copies, given={LABEL: y}).values())
+        _require_label(sites)
+        if torch.is_grad_enabled():
+            require_reparameterised(sites)
+        return sites
+
+    def _expected(self, sites: list[Site], log_q: Tensor) -> Terms:
+        """sum_y q(y | x, a) f(y) of every site's terms f; the label's is KL(q(y | x, a) || p(y))."""
+
+        def mean(term: Tensor) -> Tensor:
+            by_class = rearrange(term, "(c k b) -> c k b", c=len(log_q), k=self.k)
+            return (q * by_class).sum(0)
+
+        q = rearrange(log_q.exp(), "c (k b) -> c k b", k=self.k)
+        label = {s.name: mean(log_q.flatten() - s.log_p()) for s in sites if s.name == LABEL}
+        return Terms(
+            {s.name: mean(s.log_p()) for s in sites if s.observed and s.name != LABEL},
+            {**label, **{s.name: mean(self.kl(s)) for s in sites if not s.observed}},
+        )
+
+    def _classified(self, joint: Joint, below: BottomUp, y: Tensor) -> Tensor:
+        """Log q(y | x, a) of the labels (B, C), (k B,)."""
+        _, log_q = every_label(joint, below)
+        right = y.argmax(1).repeat(self.k)
+        of_labels = log_q.gather(0, right[None])[0]
+        self.stats |= {
+            "cross_entropy": -of_labels.detach().mean(),
+            "accuracy": (log_q.argmax(0) == right).to(log_q.dtype).mean(),
+        }
+        return of_labels
+
+    def _drawn(self) -> tuple[Tensor, Tensor]:
+        """Labelled images of this step, encoded, and their labels."""
+        x, y, size = self.labelled_x, self.labelled_y, self.objective.batch_size
+        assert x is not None
+        assert y is not None
+        if size < len(x):
+            chosen = torch.randint(len(x), (size,), device=x.device)
+            x, y = x[chosen], y[chosen]
+        return (x if self.objective.encoding is None else self.objective.encoding(x)), y
+
+
+def every_label(joint: Joint, below: BottomUp) -> tuple[Tensor, Tensor]:
+    """Every label for every of N rows, (C N, C), class-major, and log q(y | x, a), (C, N).
+
+    Raises:
+        ValueError: if the guide draws the label before the model runs.
+    """
+    if LABEL in below.drawn:
+        raise ValueError(
+            f"the guide draws {LABEL!r} in bottom_up, so it cannot be summed over: answer it in "
+            f"posterior({LABEL!r}, ...)"
+        )
+    q = joint.guide.posterior(LABEL, None, None, below.features)
+    y = q.enumerate_support()  # (C, N, C)
+    return y.flatten(0, 1), q.log_prob(y)
+
+
+@torch.no_grad()
+def classify(model: Any, guide: Any, x: Tensor, *, samples: int = 1, seed: int | None = None) -> Tensor:
+    """q(y | x), (N, C): the mean of q(y | x, a) over draws of a, what the guide draws bottom-up.
+
+    Args:
+        model: with a site ``y``.
+        guide: see the module's docstring.
+        x: images (N, ...).
+        samples: draws of a; one is all there is where the guide draws nothing.
+        seed: of the draws; PyTorch's generator as it is, by default.
+    """
+    found = []
+    with evaluating(model, guide):
+        for j, batch in enumerate(x.split(IMAGES_AT_ONCE)):
+            joint = Joint(model, guide, batch)
+            log_q = [_log_q(joint, x.device, seed, j, i) for i in range(samples)]
+            found.append(torch.stack(log_q).logsumexp(0).T - math.log(samples))
+    return torch.cat(found).exp()
+
+
+def _log_q(joint: Joint, device: torch.device, seed: int | None, *which: int) -> Tensor:
+    """Log q(y | x, a) with one draw of a, (C, B)."""
+    if seed is None:
+        return every_label(joint, joint.bottom_up())[1]
+    with SampleStreams(mixed_seed(seed, *which), 0, 1, device):
+        return every_label(joint, joint.bottom_up())[1]
+
+
+@dataclass(frozen=True)
+class Classification:
+    """How well images were classified.
+
+    Attributes:
+        wrong: (N,), 1 where the most probable class is not the label, else 0.
+        cross_entropy: -log q(label | x), (N,), in nats.
+    """
+
+    wrong: Tensor
+    cross_entropy: Tensor
+
+    @property
+    def error_rate(self) -> float:
+        """The share of wrong classes."""
+        return self.wrong.mean().item()
+
+    def summary(self) -> dict[str, float]:
+        """The numbers for a table; standard errors over the images."""
+        return {
+            "error_rate": self.error_rate,
+            "error_rate_stderr": stderr(self.wrong),
+            "cross_entropy": self.cross_entropy.mean().item(),
+            "cross_entropy_stderr": stderr(self.cross_entropy),
+        }
+
+
+def classification(
+    model: Any, guide: Any, x: Tensor, labels: Tensor, *, samples: int = 10, seed: int | None = None
+) -> Classification:
+    """How well a guide's q(y | x) tells the classes `labels` (N,), integers, of the images x; see `classify`.
+
+    Raises:
+        ValueError: if there is not one label an image.
+    """
+    if labels.shape != (len(x),):
+        raise ValueError(f"expected one label an image, ({len(x)},); got {tuple(labels.shape)}")
+    q = classify(model, guide, x, samples=samples, seed=seed)
+    right = labels.to(q.device)[:, None]
+    return Classification(
+        (q.argmax(1, keepdim=True) != right)[:, 0].double(), -q.gather(1, right)[:, 0].log()
+    )
+
+
+def error_rate(model: Any, guide: Any, x: Tensor, labels: Tensor, **options: Any) -> float:
+    """The share of the images x whose most probable class is not their label; see `classification`."""
+    return classification(model, guide, x, labels, **options).error_rate
+
+
+def _require_label(sites: list[Site]) -> None:
+    if not any(site.name == LABEL for site in sites):
+        raise ValueError(
+            f"expected a model with a site {LABEL!r}, the label; got {[site.name for site in sites]}"
+        )
+
+
+def _require_one_label_an_image(x: Tensor, y: Tensor) -> None:
+    if y.dim() != 2 or len(x) != len(y) or not len(x) or not y.is_floating_point():
+        raise ValueError(
+            f"expected labelled images and floating-point labels, one-hot ({len(x)}, C); got {y.dtype} "
+            f"{tuple(y.shape)}: torch.nn.functional.one_hot(labels, C).float()"
+        )

@@ -1,0 +1,1 @@
+"""p(a | b) as modules: priors, posteriors, likelihoods."""

@@ -1,0 +1,101 @@
+"""Likelihoods: modules that, called with features h, return p(x | h) over images of event shape (C, H, W)."""
+
+from typing import Any
+
+from torch import nn
+
+from distributions import Autoregressive
+from zoo.nn.layers import Shape, project
+from zoo.parts.families import LogisticMixtures, bernoulli
+
+
+class BernoulliLikelihood(nn.Module):
+    """p(x | h) = prod_i Bernoulli(x_i; sigmoid(logits_i)), x binary, {0, 1}.
+
+    Args:
+        net: features h to logits (B, C, H, W); or to other features, where `image_shape` is given.
+        image_shape: (C, H, W), to which the features of `net`, of shape ``net.out_shape``, are projected.
+    """
+
+    def __init__(self, net: Any, image_shape: Shape | None = None) -> None:
+        super().__init__()
+        self.net = net
+        self.project = project(net.out_shape, image_shape) if image_shape else nn.Identity()
+
+    def forward(self, h: Any) -> Any:
+        """p(x | h), batch shape (B,)."""
+        return bernoulli(self.project(self.net(h)))
+
+
+class PixelLikelihood(nn.Module):
+    """p(x | h) of any family (`zoo.parts.families`), pixels independent given h.
+
+    Args:
+        net: features h to features of shape ``net.out_shape``, of the image's resolution.
+        image_shape: (C, H, W).
+        family: of the pixels.
+    """
+
+    def __init__(self, net: Any, image_shape: Shape, family: Any) -> None:
+        super().__init__()
+        self.net, self.family = net, family
+        self.project = project(net.out_shape, (family.size, *image_shape[1:]))
+
+    def forward(self, h: Any) -> Any:
+        """p(x | h), batch shape (B,)."""
+        return self.family(self.project(self.net(h)))
+
+
+class LogisticMixtureLikelihood(PixelLikelihood):
+    """p(x | h): a mixture of discretized logistics, x on the grid 2k/(levels-1) - 1.
+
+    PixelCNN++'s likelihood (Salimans et al. 2017, arXiv:1701.05517); see `zoo.LogisticMixtures`.
+
+    Args:
+        net: see `PixelLikelihood`.
+        image_shape: (C, H, W).
+        components: K.
+        levels: grey levels of a sub-pixel.
+        min_log_scale: floor of the log scales; PixelCNN++ has -7.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        image_shape: Shape,
+        *,
+        components: int = 10,
+        levels: int = 256,
+        min_log_scale: float = -7.0,
+    ) -> None:
+        family = LogisticMixtures(image_shape[0], components, levels, min_log_scale)
+        super().__init__(net, image_shape, family)
+
+
+class AutoregressiveLikelihood(nn.Module):
+    """p(x | h) = prod_i p(x_i | x_<i, net(h)): PixelVAE's decoder (Gulrajani et al. 2016, arXiv:1611.05013).
+
+    Without `net` and called with nothing, it is a prior over maps or a density of images.
+
+    Args:
+        network: a causal network (`zoo.nn.causal`), made for a context of the shape that `net` returns.
+        family: of the pixels (`zoo.parts.families`), of as many features as the network returns.
+        net: h to the context; h itself is the context by default.
+
+    Raises:
+        ValueError: if the network's features are not as many as the family takes.
+    """
+
+    def __init__(self, network: Any, family: Any, *, net: nn.Module | None = None) -> None:
+        super().__init__()
+        if network.out_shape[0] != family.size:
+            raise ValueError(
+                f"{type(family).__name__} takes {family.size} features a pixel; the network returns "
+                f"{network.out_shape[0]}: make it with features={family.size}"
+            )
+        self.network, self.family, self.net = network, family, net
+
+    def forward(self, *h: Any) -> Autoregressive:
+        """p(x | h), batch shape (B,); p(x), batch shape (), without h."""
+        context = self.net(*h) if self.net is not None else next(iter(h), None)
+        return Autoregressive(self.network, self.family, context=context)

@@ -1,0 +1,173 @@
+"""Heads: modules that, called with b, return a Pyro distribution over a, p(a | b).
+
+A head may tell what of it depends on b alone: ``encode(b)`` returns tensors with b's batch dimension and
+``distribution(encode(b))`` is ``head(b)``. Then importance sampling runs its network once an image,
+however many samples it draws. Any callable without these two works as well, only slower.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyro.distributions as dist
+from torch import Tensor, nn
+
+from distributions.copies import independent_copies
+from flows.dequantization import VariationalDequantization, uniform_noise
+from flows.transformed import Transformed, distribution_of, encoded, transformed
+from zoo.nn.layers import Shape, project
+from zoo.nn.scales import softplus_scale
+
+__all__ = [
+    "Behind",
+    "DequantizationHead",
+    "Features",
+    "NormalHead",
+    "Transformed",
+    "Unconditional",
+    "distribution_of",
+    "encoded",
+    "normal_with_flow",
+    "transformed",
+]
+
+
+class NormalHead(nn.Module):
+    r"""N(loc(b), scale(b)^2), independent in every dimension of the latent.
+
+    [loc, raw] = project(net(b)), scale = `scale`(raw).
+
+    Args:
+        net: network with an attribute ``out_shape`` (C, H, W): b to features.
+        latent: D for a vector, or (D, H, W) for a feature map of the same resolution.
+        scale: from real numbers to standard deviations; softplus by default, so raw = 0 gives 1.
+        kernel: of the convolution to a feature map's parameters; as large as the map, it sees all of it.
+
+    Shapes: b (B, ...) as `net` takes it; batch shape (B,), event shape `latent`.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        latent: int | Sequence[int],
+        *,
+        scale: Callable[[Tensor], Tensor] = softplus_scale,
+        kernel: int | tuple[int, int] = 1,
+    ) -> None:
+        super().__init__()
+        self.event_shape = (latent,) if isinstance(latent, int) else tuple(latent)
+        self.net = net
+        parameters = (2 * self.event_shape[0], *self.event_shape[1:])
+        self.project = project(net.out_shape, parameters, kernel=kernel)
+        self.scale = scale
+
+    def encode(self, b: Tensor) -> Tensor:
+        """The 2D parameters, (B, 2D) or (B, 2D, H, W)."""
+        return self.project(self.net(b))
+
+    def distribution(self, parameters: Tensor) -> Any:
+        """The normal with these parameters."""
+        loc, raw = parameters.chunk(2, dim=1)
+        return dist.Normal(loc, self.scale(raw)).to_event(len(self.event_shape))
+
+    def forward(self, b: Tensor) -> Any:
+        """p(a | b)."""
+        return self.distribution(self.encode(b))
+
+
+class Features(nn.Identity):
+    """What has been through a network already, in the place of a head's network; see `Behind`.
+
+    Args:
+        out_shape: (C, H, W) or (D,).
+    """
+
+    def __init__(self, out_shape: Shape) -> None:
+        super().__init__()
+        self.out_shape = tuple(out_shape)
+
+
+class Behind(nn.Module):
+    """A head of net(b), the network run once an image for all that the head makes of it.
+
+    A posterior and the context of its flows can share an encoder:
+
+        head = NormalHead(Features(net.out_shape), D)
+        Behind(net, transformed(head, flows, context=project(net.out_shape, (K,))))
+
+    Args:
+        net: b to features.
+        head: called with these.
+    """
+
+    def __init__(self, net: Any, head: Any) -> None:
+        super().__init__()
+        self.net, self.head = net, head
+
+    def encode(self, b: Tensor) -> Any:
+        """What the head makes of net(b)."""
+        return encoded(self.head, self.net(b))
+
+    def distribution(self, features: Any) -> Any:
+        """The head's distribution with these features."""
+        return distribution_of(self.head, features)
+
+    def forward(self, b: Tensor) -> Any:
+        """p(a | b)."""
+        return self.head(self.net(b))
+
+
+class Unconditional(nn.Module):
+    """A prior in the place of a head: the same distribution whatever b is.
+
+    Args:
+        prior: called with nothing, returns a distribution of batch shape ().
+    """
+
+    def __init__(self, prior: Any) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(self, b: Tensor) -> Any:
+        """p(a), batch shape (B,)."""
+        return independent_copies(self.prior(), len(b))
+
+
+def normal_with_flow(net: Any, latent: int, flow: Any) -> Behind:
+    """q(z | x) of inverse autoregressive flow (arXiv:1606.04934, Algorithm 1): z = f(z_0; h(x)).
+
+    One pass of the encoder gives loc and scale of z_0 and the context h.
+
+    Args:
+        net: encoder with an attribute ``out_shape``.
+        latent: D.
+        flow: on vectors of D, with a context.
+    """
+    features = NormalHead(Features(net.out_shape), latent)
+    return Behind(net, transformed(features, flow, context=project(net.out_shape, flow.context_shape)))
+
+
+class DequantizationHead(nn.Module):
+    """q(y | x) of the continuous y behind an image x: noise in the bin of x (`flows.dequantization`).
+
+    Args:
+        levels: of the images.
+        noise: called with x (B, C, H, W), returns a distribution over (0, 1)^D of event shape (C, H, W);
+            uniform noise by default.
+    """
+
+    def __init__(self, levels: int, *, noise: Any = None) -> None:
+        super().__init__()
+        self.levels, self.noise = levels, uniform_noise if noise is None else noise
+
+    def encode(self, x: Tensor) -> Any:
+        """The images, and what the noise depends on."""
+        return x, encoded(self.noise, x)
+
+    def distribution(self, features: Any) -> VariationalDequantization:
+        """q(y | x), batch shape (B,)."""
+        x, of_noise = features
+        return VariationalDequantization(x, self.levels, distribution_of(self.noise, of_noise))
+
+    def forward(self, x: Tensor) -> VariationalDequantization:
+        """q(y | x), batch shape (B,)."""
+        return self.distribution(self.encode(x))

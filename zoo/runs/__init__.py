@@ -1,0 +1,1 @@
+"""Runs: an experiment, its data, its system and a folder."""

@@ -1,0 +1,77 @@
+"""What a trained pair is worth: the table of its test figures."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from zoo.infer.importance import LogLikelihood, log_likelihood
+from zoo.infer.semi_supervised import Classification
+from zoo.training.progress import Progress
+
+
+def evaluate(model: Any, guide: Any, x: Tensor, k: int, *, seed: int = 0, **options: Any) -> LogLikelihood:
+    """Estimate the log-likelihood of the images x (N, C, H, W) with k samples each, showing progress.
+
+    The noise is that of `seed`, so that two evaluations of one model agree. See `zoo.log_likelihood` for the
+    other options and the errors.
+    """
+    with Progress(len(x), unit="image") as bar:
+        return log_likelihood(model, guide, x, k, seed=seed, progress=advancing(bar), **options)
+
+
+def advancing(bar: Progress) -> Callable[[int], None]:
+    """Moves the bar by as many images as it is told are done."""
+    done = 0
+
+    def advance(images: int) -> None:
+        nonlocal done
+        done += images
+        bar.update(done, {})
+
+    return advance
+
+
+def table(result: LogLikelihood) -> str:
+    """The figures with their errors, for people."""
+    s = result.summary()
+    if result.exact:
+        return "\n".join(
+            [
+                f"test log p(x)      {result.mean:10.3f} +- {result.stderr:.3f} nats an image, exact: "
+                f"no latent variables, nothing to sample ({s['images']} images)",
+                f"bits/dim           {s['bits_per_dim']:10.4f} +- {s['bits_per_dim_stderr']:.4f}",
+            ]
+        )
+    lines = [
+        f"test ELBO          {s['elbo']:10.3f} +- {s['elbo_stderr']:.3f} nats an image",
+        f"log p(x), K={result.samples:<6d} {result.mean:10.3f} +- {result.stderr:.3f} nats "
+        f"({s['images']} images; +- {s['log_likelihood_stderr_over_samples']:.3f} from sampling)",
+        f"bits/dim           {s['bits_per_dim']:10.4f} +- {s['bits_per_dim_stderr']:.4f}",
+        f"effective samples  {s['ess']:10.1f} of {result.samples}",
+        f"Pareto k           {_or_none(s['pareto_k'])}",
+    ]
+    return "\n".join(lines) + _warning(s)
+
+
+def errors(result: Classification) -> str:
+    """The classification error, for people."""
+    s = result.summary()
+    return (
+        f"wrong classes      {s['error_rate']:10.2%} +- {s['error_rate_stderr']:.2%} of {len(result.wrong)} "
+        f"images (cross-entropy {s['cross_entropy']:.3f} nats)"
+    )
+
+
+def _or_none(k_hat: Any) -> str:
+    return f"{k_hat:10.2f} (mean)" if k_hat is not None else "      none (needs K >= 25)"
+
+
+def _warning(summary: Mapping[str, Any]) -> str:
+    share = summary["pareto_k_above_0.7"]
+    if not share:
+        return ""
+    return (
+        f"\n                   k > 0.7 for {share:.0%} of the images: there log p(x) is a lower bound "
+        "that more samples would raise"
+    )
