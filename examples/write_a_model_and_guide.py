@@ -66,7 +66,7 @@ def main(epochs: int) -> None:
     digits = load_data("digits")
     train = Batches(digits.train, 100, encoding=Binary(), levels=digits.levels)
     test = Binary()(digits.binarized(seed=0).test, levels=2)
-    loss = zoo.ELBO(beta=zoo.LinearWarmup(200), free_bits=0.1)
+    loss = zoo.ELBO(warmup=200, free_bits=0.1)
     fitted = zoo.fit(model, guide, loss, train, epochs=epochs, learning_rate=5e-3)
     terms = fitted.loss.terms(test)
     for site, kl in terms.kl.items():

@@ -21,7 +21,6 @@ from .infer.objectives import ImportanceWeighted as ImportanceWeighted
 from .infer.programs import Program as Program
 from .infer.programs import batch_plate as batch_plate
 from .infer.programs import latent as latent
-from .infer.schedules import LinearWarmup as LinearWarmup
 from .infer.semi_supervised import SemiSupervised as SemiSupervised
 from .infer.semi_supervised import classify as classify
 from .infer.semi_supervised import error_rate as error_rate

@@ -8,7 +8,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.catalogue import IMAGE, PAIRS, bivas, images, images_for, pair
 from tests.contracts import Synchronisations, assert_all_close, loss_and_gradients, seeded
-from zoo import ELBO, ImportanceWeighted, LinearWarmup, compile_loss, log_weights
+from zoo import ELBO, ImportanceWeighted, compile_loss, log_weights
 from zoo.infer.compilation import make_messages_traceable
 from zoo.infer.objectives import monte_carlo
 from zoo.models.biva import Stage, biva
@@ -16,7 +16,7 @@ from zoo.models.biva import Stage, biva
 OBJECTIVES = {
     "ELBO": ELBO(),
     "Monte Carlo ELBO": ELBO(kl=monte_carlo),
-    "scheduled ELBO of several particles": ELBO(beta=LinearWarmup(10), free_bits=1.0, num_particles=3),
+    "scheduled ELBO of several particles": ELBO(warmup=10, free_bits=1.0, num_particles=3),
     "importance-weighted": ImportanceWeighted(3),
 }
 objectives = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
@@ -100,7 +100,7 @@ def test_a_compiled_loss_is_the_eager_one(name, objective):
 def test_beta_changes_a_compiled_loss_without_compiling_again():
     torch._dynamo.reset()
     counter = CompileCounterWithBackend("aot_eager")
-    loss = ELBO(beta=LinearWarmup(4), free_bits=0.1)(*pair("vae", dtype=torch.float32)).train()
+    loss = ELBO(warmup=4, free_bits=0.1)(*pair("vae", dtype=torch.float32)).train()
     x = images(dtype=torch.float32)
     compiled = compile_loss(loss, x, backend=counter)
     for step in range(4):

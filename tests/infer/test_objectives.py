@@ -18,7 +18,6 @@ from zoo import (
     BernoulliLikelihood,
     Guide,
     ImportanceWeighted,
-    LinearWarmup,
     StandardNormal,
     batch_plate,
     latent,
@@ -26,7 +25,7 @@ from zoo import (
 )
 from zoo.infer.joint import Joint
 from zoo.infer.objectives import analytic_where_unbiased, monte_carlo
-from zoo.infer.schedules import GeometricDecay, Until
+from zoo.infer.schedules import GeometricDecay
 
 pairs = pytest.mark.parametrize("name", PAIRS)
 
@@ -128,7 +127,7 @@ def test_no_free_bits_is_the_plain_elbo(name):
     assert seeded(free, x) == seeded(plain, x)
 
 
-@pytest.mark.parametrize("objective", [ELBO(free_bits=100.0), ELBO(beta=0.1), ELBO(beta=LinearWarmup(10))])
+@pytest.mark.parametrize("objective", [ELBO(free_bits=100.0), ELBO(beta=0.1), ELBO(warmup=10)])
 def test_evaluation_is_the_plain_bound(objective):
     model, guide = pair("biva of 2 layers")
     x = images()
@@ -139,7 +138,7 @@ def test_evaluation_is_the_plain_bound(objective):
 def test_free_bits_end_when_their_schedule_says():
     model, guide = pair("vae")
     x = images()
-    loss = ELBO(free_bits=Until(100.0, 3))(model, guide).train()
+    loss = ELBO(free_bits=100.0, free_bits_steps=3)(model, guide).train()
     plain = seeded(ELBO()(model, guide), x)
     for step, ended in enumerate([False, False, False, True]):
         loss.schedule(step)
@@ -149,7 +148,7 @@ def test_free_bits_end_when_their_schedule_says():
 def test_ended_free_bits_have_the_plain_gradient():
     model, guide = pair("biva of 2 layers")
     x = images()
-    loss = ELBO(kl=monte_carlo, free_bits=Until(1.0, 0))(model, guide).train()
+    loss = ELBO(kl=monte_carlo, free_bits=1.0, free_bits_steps=0)(model, guide).train()
     plain = ELBO(kl=monte_carlo)(model, guide).train()
     ours = loss_and_gradients(loss, x, parameters=with_parameters(loss))
     theirs = loss_and_gradients(plain, x, parameters=with_parameters(plain))
@@ -168,24 +167,26 @@ def test_beta_weighs_the_kl(beta):
     torch.testing.assert_close(seeded(loss, x), expected.mean())
 
 
-def test_beta_follows_its_schedule():
-    loss = ELBO(beta=LinearWarmup(4))(*pair("vae"))
+@pytest.mark.parametrize("beta", [1.0, 2.0])
+def test_beta_rises_linearly_to_its_value(beta):
+    loss = ELBO(beta=beta, warmup=4)(*pair("vae"))
     seen = []
     for step in range(6):
         loss.schedule(step)
         seen.append(loss.beta.item())
-    assert seen == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert seen == [beta * factor for factor in (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)]
 
 
 def test_a_fresh_loss_is_at_step_zero():
-    assert ELBO(beta=LinearWarmup(4))(*pair("vae")).beta == 0.25
+    assert ELBO(warmup=4)(*pair("vae")).beta == 0.25
 
 
 def test_schedules_are_their_formulas():
-    assert LinearWarmup(0)(0) == 1
     decay = GeometricDecay(0.1, factor=0.5, floor=0.02)
     assert [decay(s) for s in range(5)] == [0.1, 0.05, 0.025, 0.02, 0.02]
-    assert [Until(2.0, 2)(s) for s in range(4)] == [2.0, 2.0, 0.0, 0.0]
+    objective = ELBO(free_bits=2.0, free_bits_steps=2)
+    assert [objective.free_bits_at(s) for s in range(4)] == [2.0, 2.0, 0.0, 0.0]
+    assert ELBO(beta=3.0).beta_at(0) == 3
 
 
 def test_the_state_of_a_loss_is_that_of_its_pair():
@@ -401,7 +402,12 @@ class Broadcast(nn.Module):
     ("make", "message"),
     [
         (lambda: ELBO(num_particles=0), "num_particles >= 1; got 0"),
-        (lambda: ELBO(free_bits=-1.0), "free_bits >= 0 nats; got -1"),
+        (lambda: ELBO(beta=-1.0), "beta >= 0, finite in float32; got -1"),
+        (lambda: ELBO(beta=math.nan), "beta >= 0, finite in float32; got nan"),
+        (lambda: ELBO(free_bits=-1.0), "free_bits >= 0 nats, finite in float32; got -1"),
+        (lambda: ELBO(free_bits=1e308), "free_bits >= 0 nats, finite in float32; got 1e\\+308"),
+        (lambda: ELBO(warmup=-1), "warmup >= 0 steps; got -1"),
+        (lambda: ELBO(free_bits_steps=-1), "free_bits_steps >= 0; got -1"),
         (lambda: ImportanceWeighted(0), "k >= 1; got 0"),
     ],
 )

@@ -53,7 +53,7 @@ def fit_digits(folder, *, data=None, callbacks=(epoch_figures,), **changes):
     return zoo.fit(
         system.model,
         system.guide,
-        zoo.ELBO(beta=zoo.LinearWarmup(8)),
+        zoo.ELBO(warmup=8),
         digits() if data is None else data,
         seed=5,
         run=run,

@@ -19,7 +19,10 @@ from torch import Tensor, nn
 
 from zoo.infer.handlers import Site
 from zoo.infer.joint import Joint
-from zoo.infer.schedules import Schedule, value_at
+from zoo.infer.schedules import linear_warmup
+from zoo.settings import require
+
+LARGEST = torch.finfo(torch.float32).max  # of a coefficient, which is a float32 buffer
 
 
 @dataclass
@@ -73,28 +76,48 @@ def analytic_where_unbiased(site: Site) -> Tensor:
 class ELBO:
     """L(x) = E_q[log p(x | z)] - sum_i E_q[KL(q(z_i | .) || p(z_i | .))] (arXiv:1312.6114).
 
+    Beta and free bits act in training only. Another schedule of either is a subclass with another `beta_at`
+    or `free_bits_at`.
+
     Args:
         num_particles: samples of z an image.
+        beta: factor of all KL terms (arXiv:1606.05579 has beta > 1).
+        free_bits: nats lambda that each latent variable of each image may cost at no charge: its term is
+            max(lambda, KL) (arXiv:1606.04934; per example as in BIVA, arXiv:1902.02102); 0 for the KL itself.
+        warmup: steps over which the factor of the KL terms rises linearly to `beta` (arXiv:1602.02282).
+        free_bits_steps: steps with free bits, after which the KL itself is paid; None for all steps.
         kl: how a latent's term is estimated, `analytic_where_unbiased` or `monte_carlo`.
-        beta: factor of all KL terms in training, a number or a schedule of the step (KL warm-up,
-            arXiv:1602.02282).
-        free_bits: nats lambda that each latent variable of each image may cost at no charge in training:
-            its term is max(lambda, KL) (arXiv:1606.04934; per example as in BIVA, arXiv:1902.02102). A
-            number or a schedule; at lambda = 0 the term is the KL itself.
+
+    Raises:
+        UsageError: if a number is out of range.
     """
 
     def __init__(
         self,
-        *,
         num_particles: int = 1,
+        beta: float = 1.0,
+        free_bits: float = 0.0,
+        *,
+        warmup: int = 0,
+        free_bits_steps: int | None = None,
         kl: Callable[[Site], Tensor] = analytic_where_unbiased,
-        beta: float | Schedule = 1.0,
-        free_bits: float | Schedule = 0.0,
     ) -> None:
-        self.num_particles = _at_least_one("num_particles", num_particles)
-        if not callable(free_bits) and free_bits < 0:
-            raise ValueError(f"expected free_bits >= 0 nats; got {free_bits}")
-        self.kl, self.beta, self.free_bits = kl, beta, free_bits
+        require(num_particles >= 1, "num_particles >= 1", num_particles)
+        require(0 <= beta <= LARGEST, "beta >= 0, finite in float32", beta)
+        require(0 <= free_bits <= LARGEST, "free_bits >= 0 nats, finite in float32", free_bits)
+        require(warmup >= 0, "warmup >= 0 steps", warmup)
+        require(free_bits_steps is None or free_bits_steps >= 0, "free_bits_steps >= 0", free_bits_steps)
+        self.num_particles, self.beta, self.free_bits = num_particles, beta, free_bits
+        self.warmup, self.free_bits_steps, self.kl = warmup, free_bits_steps, kl
+
+    def beta_at(self, step: int) -> float:
+        """The factor of all KL terms at `step`, 0 the first."""
+        return self.beta * linear_warmup(step, self.warmup)
+
+    def free_bits_at(self, step: int) -> float:
+        """The free nats of every latent variable at `step`."""
+        ended = self.free_bits_steps is not None and step >= self.free_bits_steps
+        return 0.0 if ended else self.free_bits
 
     def __call__(self, model: Any, guide: Any) -> "ELBOLoss":
         """The loss of this pair."""
@@ -106,10 +129,14 @@ class ImportanceWeighted:
 
     Args:
         k: importance samples an image, of which the average is taken inside the logarithm.
+
+    Raises:
+        UsageError: if k is smaller than 1.
     """
 
     def __init__(self, k: int) -> None:
-        self.k = _at_least_one("k", k)
+        require(k >= 1, "k >= 1", k)
+        self.k = k
 
     def __call__(self, model: Any, guide: Any) -> "ImportanceWeightedLoss":
         """The loss of this pair."""
@@ -166,8 +193,8 @@ class ELBOLoss(Bound):
 
     def schedule(self, step: int) -> None:
         """Set beta and the free bits to their values at `step`."""
-        self.beta.fill_(value_at(self.objective.beta, step))
-        self.free_bits.fill_(value_at(self.objective.free_bits, step))
+        self.beta.fill_(self.objective.beta_at(step))
+        self.free_bits.fill_(self.objective.free_bits_at(step))
 
     def forward(self, x: Tensor) -> Tensor:
         """Minus the bound; in training with beta and free bits."""
@@ -210,12 +237,6 @@ def _by_sample(term: Tensor, k: int) -> Tensor:
 
 def _total(terms: dict[str, Tensor]) -> Any:
     return sum(terms.values())
-
-
-def _at_least_one(name: str, value: int) -> int:
-    if value < 1:
-        raise ValueError(f"expected {name} >= 1; got {value}")
-    return value
 
 
 def require_reparameterised(sites: Iterable[Site]) -> None:

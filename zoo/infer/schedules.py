@@ -1,37 +1,15 @@
 """Numbers that change with the training step: pure functions of it, so that a resumed run agrees."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-Schedule = Callable[[int], float]
 
+def linear_warmup(step: int, steps: int) -> float:
+    """From 1/steps at step 0 linearly to 1 at step `steps` - 1, and 1 from then on (arXiv:1602.02282).
 
-def value_at(value: float | Schedule, step: int) -> float:
-    """A number that may be scheduled, at `step`."""
-    return value(step) if callable(value) else value
-
-
-@dataclass(frozen=True)
-class LinearWarmup:
-    """From 1/steps at step 0 linearly to 1 at step `steps` - 1, and 1 from then on (arXiv:1602.02282)."""
-
-    steps: int
-
-    def __call__(self, step: int) -> float:
-        """The factor at `step`."""
-        return min(1.0, (step + 1) / self.steps) if self.steps > 0 else 1.0
-
-
-@dataclass(frozen=True)
-class Until:
-    """`value` for the first `steps` steps, 0 from then on: free bits, then finetuning without them."""
-
-    value: float
-    steps: int
-
-    def __call__(self, step: int) -> float:
-        """The value at `step`."""
-        return self.value if step < self.steps else 0.0
+    >>> [linear_warmup(step, 4) for step in range(5)]
+    [0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+    return min(1.0, (step + 1) / steps) if steps > 0 else 1.0
 
 
 @dataclass(frozen=True)

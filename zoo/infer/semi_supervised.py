@@ -32,8 +32,9 @@ from zoo.infer.handlers import Site
 from zoo.infer.importance import evaluating, stderr
 from zoo.infer.joint import BottomUp, Joint
 from zoo.infer.noise import SampleStreams
-from zoo.infer.objectives import ELBO, ELBOLoss, Terms, require_reparameterised
+from zoo.infer.objectives import ELBO, ELBOLoss, Terms, analytic_where_unbiased, require_reparameterised
 from zoo.seeds import mixed_seed
+from zoo.settings import require
 
 LABEL = "y"
 IMAGES_AT_ONCE = 500  # in `classify`
@@ -49,11 +50,16 @@ class SemiSupervised(ELBO):
         weight: factor of L(x, y), per labelled image.
         batch_size: labelled images a step, drawn with replacement; all of them where there are no more.
         encoding: of the labelled images drawn in a step, so that each is binarised anew; none by default.
-        options: of `ELBO`: ``num_particles`` (draws of a and z), ``kl``, ``beta``, ``free_bits``. The label
-            has no free bits: it pays its whole KL, of log C nats at most.
+        num_particles: draws of a and z an image.
+        beta: as for `ELBO`.
+        free_bits: as for `ELBO`. The label has none: it pays its whole KL, of log C nats at most.
+        warmup: as for `ELBO`.
+        free_bits_steps: as for `ELBO`.
+        kl: as for `ELBO`.
 
     Raises:
-        ValueError: if a factor is negative, or there is not one label an image.
+        UsageError: if a number is out of range.
+        ValueError: if there is not one label an image.
     """
 
     def __init__(
@@ -64,14 +70,19 @@ class SemiSupervised(ELBO):
         weight: float = 1.0,
         batch_size: int = 100,
         encoding: Callable[[Tensor], Tensor] | None = None,
-        **options: Any,
+        num_particles: int = 1,
+        beta: float = 1.0,
+        free_bits: float = 0.0,
+        warmup: int = 0,
+        free_bits_steps: int | None = None,
+        kl: Callable[[Site], Tensor] = analytic_where_unbiased,
     ) -> None:
-        super().__init__(**options)
-        for name, value in {"alpha": alpha, "weight": weight}.items():
-            if not 0 <= value < math.inf:
-                raise ValueError(f"expected {name} >= 0, finite; got {value}")
-        if batch_size < 1:
-            raise ValueError(f"expected batch_size >= 1; got {batch_size}")
+        super().__init__(
+            num_particles, beta, free_bits, warmup=warmup, free_bits_steps=free_bits_steps, kl=kl
+        )
+        require(0 <= alpha < math.inf, "alpha >= 0, finite", alpha)
+        require(0 <= weight < math.inf, "weight >= 0, finite", weight)
+        require(batch_size >= 1, "batch_size >= 1", batch_size)
         if labelled is not None:
             _require_one_label_an_image(*labelled)
         self.labelled, self.encoding = labelled, encoding

@@ -36,13 +36,11 @@ class ELBOOptions:
 
     def bound(self) -> dict[str, Any]:
         """The arguments of `zoo.ELBO`."""
-        from zoo.infer.schedules import LinearWarmup, Until
-
-        steps = self.free_bits_steps
         return {
             "num_particles": self.particles,
-            "beta": LinearWarmup(self.warmup) if self.warmup else 1.0,
-            "free_bits": self.free_bits if steps is None else Until(self.free_bits, steps),
+            "warmup": self.warmup,
+            "free_bits": self.free_bits,
+            "free_bits_steps": self.free_bits_steps,
         }
 
     def build(self) -> Any:
