@@ -6,3 +6,4 @@ from .encodings import Unit as Unit
 from .image_data import ImageData as ImageData
 from .loading import load_data as load_data
 from .names import DATASETS as DATASETS
+from .protocol import Protocol as Protocol

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.encodings import bernoulli_pixels
-from zoo.errors import DataError
+from zoo.errors import DataError, UsageError
 from zoo.seeds import seeded_generator
 
 SPLITS = ("train", "validation", "test")
@@ -28,6 +28,7 @@ class ImageData:
         train_labels: int64 (N,), or None where the source has no labels.
         validation_labels: As `train_labels`.
         test_labels: As `train_labels`.
+        binarized_by: How a set of more levels became one of two, in words; empty where nothing was done.
 
     Raises:
         DataError: A split of another type, shape or range, or labels that do not match it.
@@ -41,6 +42,7 @@ class ImageData:
     train_labels: Tensor | None = None
     validation_labels: Tensor | None = None
     test_labels: Tensor | None = None
+    binarized_by: str = ""
 
     def __post_init__(self) -> None:
         if not 2 <= self.levels <= 256:
@@ -61,6 +63,17 @@ class ImageData:
         _, c, h, w = self.train.shape
         return c, h, w
 
+    def split(self, name: str) -> Tensor:
+        """The images of "train", "validation" or "test".
+
+        Raises:
+            UsageError: for another name.
+        """
+        if name not in SPLITS:
+            raise UsageError(f"expected a split, one of {', '.join(SPLITS)}; got {name!r}")
+        images: Tensor = getattr(self, name)
+        return images
+
     def binarized(self, seed: int) -> "ImageData":
         """The set with every sub-pixel drawn once from Bernoulli(k / (levels-1)): two levels.
 
@@ -72,8 +85,9 @@ class ImageData:
         """
         if self.levels == 2:
             return self
-        splits = {split: self._binarized_split(split, seed) for split in SPLITS}
-        return replace(self, name=f"{self.name}-binarized{seed}", levels=2, **splits)
+        splits = {split: self.binarized_split(split, seed) for split in SPLITS}
+        by = f"static binarisation, drawn once by seed {seed}"
+        return replace(self, name=f"{self.name}-binarized{seed}", levels=2, binarized_by=by, **splits)
 
     def thresholded(self) -> "ImageData":
         """The set with every sub-pixel on from half the highest level: two levels, nothing random.
@@ -86,11 +100,15 @@ class ImageData:
         if self.levels == 2:
             return self
         splits = {s: (2 * getattr(self, s).int() >= self.levels - 1).byte() for s in SPLITS}
-        return replace(self, name=f"{self.name}-thresholded", levels=2, **splits)
+        by = "thresholded at half the highest level"
+        return replace(self, name=f"{self.name}-thresholded", levels=2, binarized_by=by, **splits)
 
-    def _binarized_split(self, split: str, seed: int) -> Tensor:
-        images = getattr(self, split)
-        generator = seeded_generator("binarized", seed, split, device=images.device)
+    def binarized_split(self, split: str, *seed: int | str) -> Tensor:
+        """The images of one split as `binarized` draws them."""
+        images = self.split(split)
+        if self.levels == 2:
+            return images
+        generator = seeded_generator("binarized", *seed, split, device=images.device)
         binary = torch.empty_like(images)
         for start in range(0, len(images), _CHUNK):
             chunk = slice(start, start + _CHUNK)

@@ -74,6 +74,21 @@ def load_data(
     return split_up(_title(path), _from_path(path, name), validation, seed)
 
 
+def resolved_name(name: str | os.PathLike[str]) -> str:
+    """What `name` means from every folder: the key of `DATASETS`, or an absolute path.
+
+    What is neither the name of a set nor an existing path is returned as it is: loading refuses it.
+
+    >>> resolved_name("Fashion-MNIST")
+    'fashion_mnist'
+    """
+    known = canonical_name(name) if isinstance(name, str) else None
+    if known is not None:
+        return known
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name and path.exists() else str(name)
+
+
 def _named(name: str, root: Path, *, download: bool) -> Source:
     if name == EMBEDDED:
         return load_digits()
