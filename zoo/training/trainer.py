@@ -18,12 +18,12 @@ from typing import Any
 import pyro
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from zoo.errors import Interrupted, NonFiniteError, UsageError
 from zoo.infer.compilation import compile_loss
 from zoo.infer.schedules import GeometricDecay
 from zoo.training import parallel
+from zoo.training.average import ParameterAverage
 from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
 from zoo.training.logger import Logger, NullLogger
 from zoo.training.options import TrainingOptions
@@ -47,7 +47,7 @@ class Fit:
     Attributes:
         loss: the trained loss, an nn.Module with ``.model`` and ``.guide``.
         average: the one to evaluate: the same with averaged parameters, where ``ema`` was set, of the best
-            epoch, where ``choose`` was "best"; else `loss`.
+            epoch, where ``choose`` was "best"; else `loss`. In evaluation mode.
         step: steps done.
         seconds: that this call took.
     """
@@ -96,7 +96,7 @@ class Trainer:
         self.rate = GeometricDecay(
             options.learning_rate, options.learning_rate_decay, options.learning_rate_floor
         )
-        self.average = _averaged(loss, options.ema)
+        self.average = ParameterAverage(loss, options.ema) if options.ema else None
         self.run_loss: Any = parallel.synchronised(loss)
         self.step = self.start = 0
         self.best: float | None = None
@@ -132,7 +132,7 @@ class Trainer:
             self._checkpoint()
         if self._stopping:
             raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
-        return Fit(self.loss, self._chosen(), self.step, time.monotonic() - started)
+        return Fit(self.loss, self._chosen().eval(), self.step, time.monotonic() - started)
 
     def offer(self, figure: float) -> None:
         """Keep the parameters as they are now, where the best are chosen and `figure` is the highest so far.
@@ -314,21 +314,3 @@ class _Clock:
         rate = (step - self.step) / max(now - self.time, 1e-9)
         self.step, self.time = step, now
         return rate
-
-
-def _averaged(loss: nn.Module, decay: float) -> AveragedModel | None:
-    """The exponential moving average of the parameters.
-
-    Its decay after n steps is at most (1 + n) / (10 + n): the average of a short run would otherwise still be
-    what the run began with.
-    """
-    if not decay:
-        return None
-
-    def average(averaged: Any, current: Any, n: Tensor | int) -> None:
-        steps = int(model.n_averaged)  # on the CPU; n is on the device and would have to be waited for
-        warm = min(decay, (1 + steps) / (10 + steps))
-        get_ema_multi_avg_fn(warm)(averaged, current, n)
-
-    model = AveragedModel(loss, multi_avg_fn=average)
-    return model
