@@ -10,6 +10,7 @@ and Pyro's own module is often called ``dist``, so write
 from distributions.autoregressive import Autoregressive
 from distributions.discretized_logistic import DiscretizedLogistic
 from distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
+from distributions.fused_bernoulli import FusedBernoulli
 from distributions.grid import Grid
 from distributions.grid_categorical import GridCategorical
 from distributions.precision_weighted_normal import PrecisionWeightedNormal
@@ -19,6 +20,7 @@ __all__ = [
     "Autoregressive",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
+    "FusedBernoulli",
     "Grid",
     "GridCategorical",
     "PrecisionWeightedNormal",

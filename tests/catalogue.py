@@ -35,6 +35,7 @@ from zoo.models.biva import Stage, biva
 from zoo.models.flow_density import pixel_density
 from zoo.models.flow_plus_plus import coupled_noise
 from zoo.models.hierarchical_vae import hierarchical_vae
+from zoo.models.iwae import iwae
 from zoo.models.ladder_vae import ladder_vae, lvae
 from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
 from zoo.options.pixelvae import PixelVAEOptions
@@ -156,6 +157,8 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "ladder vae of feature maps": hierarchy(ladder_vae, 3, spatial=True),
     "hierarchical vae": hierarchy(hierarchical_vae, 3),
     "hierarchical vae, markov": hierarchy(hierarchical_vae, 3, skips=False),
+    "iwae": lambda shape: iwae(shape, latents=(3,), hidden=(4,)),
+    "iwae of 3 layers": lambda shape: iwae(shape, latents=(4, 3, 2), hidden=(6, 5, 4)),
     "density": density,
     "density, learned noise": lambda shape: density(shape, noise=learned_noise(shape)),
     "pixelcnn": pixels(PixelCNN, blocks=2, head=4, groups=True),

@@ -37,6 +37,8 @@ from .models.glow import Glow as Glow
 from .models.hierarchical_vae import BottomUpGuide as BottomUpGuide
 from .models.hierarchical_vae import HierarchicalVAE as HierarchicalVAE
 from .models.hierarchy import Hierarchy as Hierarchy
+from .models.iwae import MarkovGuide as MarkovGuide
+from .models.iwae import MarkovVAE as MarkovVAE
 from .models.ladder_vae import LadderGuide as LadderGuide
 from .models.ladder_vae import LadderVAE as LadderVAE
 from .models.m2 import M1M2 as M1M2

@@ -11,12 +11,13 @@ from zoo import ELBO, ImportanceWeighted, WaveNet, log_likelihood, log_weights
 from zoo.analysis.sampling import reconstruct
 from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.gated_resnet import GatedResNet
+from zoo.nn.layers import Shaped
 
 BIVAS = [name for name in PAIRS if name.startswith("biva")]
 bivas = pytest.mark.parametrize("name", BIVAS)
 
 
-NETWORKS = (GatedResNet, MLP, ConvNet, CausalNetwork, WaveNet)
+NETWORKS = (GatedResNet, MLP, ConvNet, CausalNetwork, WaveNet, Shaped)
 
 
 def blocks(module):

@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from distributions import DiscretizedLogisticMixture, GridCategorical
+from distributions import DiscretizedLogisticMixture, FusedBernoulli, GridCategorical
 from zoo.nn.scales import softplus_scale
 
 
@@ -125,4 +125,4 @@ class Normals:
 
 def bernoulli(logits: Tensor) -> Any:
     """prod_i Bernoulli(x_i; sigmoid(logits_i)), logits (B, C, H, W)."""
-    return dist.Bernoulli(logits=logits).to_event(3)
+    return FusedBernoulli(logits=logits).to_event(3)

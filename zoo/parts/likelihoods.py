@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from distributions import Autoregressive
 from zoo.nn.layers import Shape, project
@@ -25,6 +26,24 @@ class BernoulliLikelihood(nn.Module):
     def forward(self, h: Any) -> Any:
         """p(x | h), batch shape (B,)."""
         return bernoulli(self.project(self.net(h)))
+
+    @torch.no_grad()
+    def start_at(self, images: Tensor) -> None:
+        """Start the output at the mean image: bias = logit(mean), pixels' means kept in [0.001, 0.999].
+
+        As the published code of IWAE does (arXiv:1509.00519), for a likelihood with a dense output.
+
+        Args:
+            images: binary or in [0, 1], (N, C, H, W), all of the training set or many of it.
+
+        Raises:
+            ValueError: if the output is not a linear layer with a bias.
+        """
+        outputs = [layer for layer in self.project.modules() if isinstance(layer, nn.Linear)]
+        if len(outputs) != 1 or outputs[0].bias is None:
+            raise ValueError("expected a likelihood whose output is one linear layer with a bias")
+        mean = images.mean(0).clamp(1e-3, 1 - 1e-3).logit()
+        outputs[0].bias.copy_(mean.flatten())
 
 
 class PixelLikelihood(nn.Module):
