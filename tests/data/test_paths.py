@@ -1,5 +1,6 @@
 import contextlib
 import io
+import os
 import warnings
 import zipfile
 
@@ -164,6 +165,8 @@ def test_wrong_values_are_refused(tmp_path, array, message):
     [
         ("train", "validation", "test", "train_labels", "validation_labels", "test_labels"),
         ("x_train", "x_val", "x_test", "y_train", "y_val", "y_test"),
+        ("X_train", "X_valid", "X_test", "Y_train", "Y_valid", "Y_test"),
+        ("Training", "Validation", "Testing", "labels_train", "labels_val", "labels_test"),
         ("train_images", "val_images", "test_images", "train_labels", "val_labels", "test_labels"),
     ],
 )
@@ -196,7 +199,13 @@ def test_images_and_labels_stay_together_when_held_out(tmp_path):
     ("arrays", "message"),
     [
         ({}, "found none"),
-        ({"test": some(3, 6, 5), "validation": some(3, 6, 5)}, "found test, validation"),
+        ({"test": some(3, 6, 5), "validation": some(3, 6, 5)}, "found only test, validation"),
+        ({"test": some(30, 6, 5)}, "expected training images; found only test"),
+        ({"x_test": some(30, 6, 5)}, "expected training images; found only test"),
+        ({"train": some(3, 6, 5), "x_train": some(3, 6, 5)}, "found train, x_train"),
+        ({"train": some(3, 6, 5), "y_test": np.arange(3)}, "found train, y_test"),
+        ({"train": some(3, 6, 5), "labels": np.arange(3)}, "found train, labels"),
+        ({"images": some(3, 6, 5), "test": some(3, 6, 5)}, "found images, test"),
         ({"train": some(3, 6, 5), "tset": some(3, 6, 5)}, "found train, tset"),
         ({"a": some(3, 6, 5), "b": some(3, 6, 5)}, "found a, b"),
         ({"images": some(3, 6, 5), "labels": np.arange(2)}, r"3 integer labels.*shape \(2,\)"),
@@ -290,6 +299,13 @@ def test_folder_of_plain_arrays(tmp_path):
     assert [len(data.train), len(data.validation), len(data.test)] == [9, 3, 4]
 
 
+def test_a_file_of_one_split_holds_no_other(tmp_path):
+    np.savez(tmp_path / "train.npz", images=some(9, 6, 5))
+    np.savez(tmp_path / "test.npz", train=some(9, 6, 5))
+    with pytest.raises(DataError, match=r"test\.npz: expected only test images; found train"):
+        load_data(tmp_path)
+
+
 def test_folder_without_training_array(tmp_path):
     np.save(tmp_path / "test.npy", some(4, 6, 5))
     with pytest.raises(DataError, match="expected training images; found only test"):
@@ -371,6 +387,115 @@ def test_damaged_images_are_refused_by_name(tmp_path, content):
     path = tmp_path / "001.png"
     path.write_bytes(path.read_bytes()[:200] if content is None else content)
     with pytest.raises(DataError, match=r"001\.png: cannot be read as an image"):
+        load_data(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("TRAIN", "Testing"), ("training", "test")])
+@pytest.mark.parametrize("suffix", ["", ".npy"])
+def test_splits_are_recognised_whatever_their_case(tmp_path, names, suffix):
+    for name, count in zip(names, (20, 10), strict=True):
+        if suffix:
+            np.save(tmp_path / f"{name}{suffix}", some(count, 6, 5))
+        else:
+            write_folder(tmp_path / name, count)
+    assert [len(split) for split in (load_data(tmp_path).train, load_data(tmp_path).test)] == [20, 10]
+
+
+def test_a_split_given_twice_is_refused(tmp_path):
+    write_folder(tmp_path / "train", 2)
+    write_folder(tmp_path / "Training", 2)
+    with pytest.raises(DataError, match="expected one train split; found Training and train"):
+        load_data(tmp_path)
+
+
+def test_files_and_folders_are_not_mixed(tmp_path):
+    write_folder(tmp_path / "train", 2)
+    np.save(tmp_path / "test.npy", some(2, 6, 5))
+    with pytest.raises(DataError, match=r"all splits as folders or all as files; found train, test\.npy"):
+        load_data(tmp_path)
+
+
+@pytest.mark.parametrize("beside", ["extra/0.png", "0.png"])
+def test_images_beside_the_splits_are_refused(tmp_path, beside):
+    write_folder(tmp_path / "train", 2)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "readme.txt").write_text("no image")
+    assert len(load_data(tmp_path).train) == 1
+    write_png(tmp_path / beside, some(6, 5))
+    expected = f"no images beside its splits; found train and {beside.split('/')[0]}"
+    with pytest.raises(DataError, match=expected):
+        load_data(tmp_path)
+
+
+def test_links_are_followed_and_what_is_hidden_is_left_out(tmp_path):
+    write_folder(tmp_path / "elsewhere", 3)
+    write_folder(tmp_path / "set" / ".thumbnails", 5)
+    write_png(tmp_path / "set" / "own" / "0.png", some(6, 5))
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "one.png").symlink_to(tmp_path / "elsewhere" / "000.png")
+    assert len(every_image(load_data(tmp_path / "set"))) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        (
+            "1.png",
+            lambda path: path.symlink_to("gone.png"),
+            "an image file; got a link to gone.png, which",
+        ),
+        ("1.png", lambda path: path.symlink_to("1.png"), "an image file; got a link to 1.png, which"),
+        ("1.png", os.mkfifo, "an image file; got a pipe, socket or device"),
+        (
+            "loop",
+            lambda path: path.symlink_to("."),
+            "a folder of images; got a link to a folder",
+        ),
+        ("Train", lambda path: path.symlink_to("gone"), "a folder; got a link to gone, which leads nowhere"),
+        ("test.npz", lambda path: path.symlink_to("gone"), "a file; got a link to gone, which leads nowhere"),
+        ("test.npz", os.mkfifo, "a file; got a pipe"),
+        ("test.npz", os.mkdir, "a file; got a folder"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(tmp_path, name, make, message):
+    write_folder(tmp_path, 3)
+    make(tmp_path / name)
+    with pytest.raises(DataError, match=f"{tmp_path}/{name}: expected {message}") as caught:
+        load_data(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp", "ppm", "tif"])
+def test_a_file_cut_short_anywhere_is_refused(tmp_path, suffix):
+    path = tmp_path / f"1.{suffix}"
+    write_png(path, some(8, 8, 3))
+    write_png(tmp_path / f"0.{suffix}", some(8, 8, 3))
+    whole = path.read_bytes()
+    assert len(every_image(load_data(tmp_path))) == 2
+    end = len(whole) - (4 if suffix == "png" else 0)  # the checksum of a PNG's end mark guards no pixel
+    for length in (*range(0, end, 7), *range(end - 24, end)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError, match=f"{path}: "):
+            load_data(tmp_path)
+
+
+def test_a_flipped_bit_of_a_png_is_refused(tmp_path):
+    path = tmp_path / "1.png"
+    write_png(path, some(6, 5))
+    write_png(tmp_path / "0.png", some(6, 5))
+    whole = path.read_bytes()
+    for bit in range(0, 8 * (len(whole) - 12), 5):  # up to the end mark
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=f"{path}: "):
+            load_data(tmp_path)
+
+
+def test_several_pictures_in_one_file_are_refused(tmp_path):
+    frames = [Image.fromarray(image) for image in some(3, 6, 5)]
+    frames[0].save(tmp_path / "0.tif", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match=r"0\.tif: expected one image; got 3 in one file"):
         load_data(tmp_path)
 
 

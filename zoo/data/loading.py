@@ -32,13 +32,16 @@ def load_data(
     A path is one of:
 
     - a folder of image files of one size, grey or RGB, at any depth, in the order of their paths;
-      sub-folders ``train``, ``validation`` (or ``val``) and ``test`` are its splits;
+      sub-folders ``train``, ``validation`` (or ``val``) and ``test``, whatever their case, are its
+      splits, and then all images lie in them;
     - a folder with ``train.npz`` and perhaps ``validation.npz`` and ``test.npz`` (or .npy), each
       with ``images`` and perhaps ``labels``, or with one array;
     - a .npz with ``train`` and perhaps ``validation``, ``test``, ``train_labels``, ... (or
       ``x_train``, ``y_train``, ``train_images``, ...), or with ``images`` and perhaps ``labels``,
       or with one array; a scalar ``levels`` states their number;
     - a .npy with one array.
+
+    What cannot be read whole is refused by its name: a damaged or cut file, a link that leads nowhere.
 
     Arrays are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3; a shape that could be two of
     these is refused. They hold whole numbers 0 .. 255, or floats in [0, 1], which are rounded to

@@ -6,33 +6,21 @@ from typing import IO
 
 import numpy as np
 
-from zoo.data.splits import Source, source_from_arrays
+from zoo.data.splits import SPLIT_NAMES, Source, source_from_arrays
 from zoo.errors import DataError
 
-# The names that arrays have in the wild; the first is ours.
-IMAGES = {
-    "train": ("train", "train_images", "x_train"),
-    "validation": ("validation", "validation_images", "val", "val_images", "x_val"),
-    "test": ("test", "test_images", "x_test"),
-}
-LABELS = {
-    "train": ("train_labels", "y_train"),
-    "validation": ("validation_labels", "val_labels", "y_val"),
-    "test": ("test_labels", "y_test"),
-}
+_KINDS = {"images": "images", "x": "images", "labels": "labels", "y": "labels"}
+_Part = tuple[str, str]  # (split or "", "images" or "labels")
 
 
 def load_numpy(path: Path) -> Source:
     """Read a set from one file: an array, ``images``, or the splits by name; see `load_data`."""
     arrays = read_arrays(path)
     levels = _take_levels(arrays, str(path))
-    if "train" not in _match(arrays, IMAGES):
-        only, own = _one_split(arrays, str(path))
-        labels = {} if own is None else {"train": own}
-        return source_from_arrays({"train": only}, labels, str(path), levels)
-    images, labels = _match(arrays, IMAGES), _match(arrays, LABELS)
-    _refuse_others(arrays, len(images) + len(labels), str(path))
-    return source_from_arrays(images, labels, str(path), levels)
+    parts = _parts(arrays, str(path))
+    if {split for split, _ in parts} == {""}:
+        parts = {("train", kind): array for (_, kind), array in parts.items()}
+    return source_from_arrays(_of_kind(parts, "images"), _of_kind(parts, "labels"), str(path), levels)
 
 
 def load_numpy_splits(paths: Mapping[str, Path], where: str) -> Source:
@@ -42,16 +30,18 @@ def load_numpy_splits(paths: Mapping[str, Path], where: str) -> Source:
         paths: The files, by split.
         where: Their folder, for messages.
     """
-    images, labels, levels = {}, {}, {}
+    parts, levels = {}, {}
     for split, path in paths.items():
         arrays = read_arrays(path)
         levels[split] = _take_levels(arrays, str(path))
-        images[split], own = _one_split(arrays, str(path))
-        if own is not None:
-            labels[split] = own
+        for (own, kind), array in _parts(arrays, str(path)).items():
+            if own not in ("", split):
+                raise DataError(f"{path}: expected only {split} images; found {', '.join(arrays)}")
+            parts[split, kind] = array
     if len(set(levels.values())) > 1:
         raise DataError(f"{where}: expected the same `levels` in all splits; got {levels}")
-    return source_from_arrays(images, labels, where, next(iter(levels.values())))
+    found = next(iter(levels.values()))
+    return source_from_arrays(_of_kind(parts, "images"), _of_kind(parts, "labels"), where, found)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -100,28 +90,35 @@ def _take_levels(arrays: dict[str, np.ndarray], where: str) -> int | None:
     return int(levels.item())
 
 
-def _match(arrays: Mapping[str, np.ndarray], names: Mapping[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
-    found = {}
-    for split, aliases in names.items():
-        for alias in aliases:
-            if alias in arrays and split not in found:
-                found[split] = arrays[alias]
-    return found
-
-
-def _one_split(arrays: Mapping[str, np.ndarray], where: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images, and labels if there are any, of a file that holds one split."""
-    if len(arrays) == 1:
-        return next(iter(arrays.values())), None
-    known = [name for name in ("images", "labels") if name in arrays]
-    _refuse_others(arrays, len(known) if "images" in known else -1, where)
-    return arrays["images"], arrays.get("labels")
-
-
-def _refuse_others(arrays: Mapping[str, np.ndarray], known: int, where: str) -> None:
+def _parts(arrays: Mapping[str, np.ndarray], where: str) -> dict[_Part, np.ndarray]:
+    """Arrays by split and kind, as their names state them; a single array may have any other name."""
+    if len(arrays) == 1 and _part(next(iter(arrays))) is None:
+        return {("", "images"): next(iter(arrays.values()))}
+    parts = {part: array for name, array in arrays.items() if (part := _part(name))}
+    splits = {split for split, _ in parts}
     # An array that is passed over in silence may be a test set with a misspelt name.
-    if len(arrays) != known:
+    complete = len(parts) == len(arrays) and all((split, "images") in parts for split in splits)
+    if not parts or not complete or ("" in splits and len(splits) > 1):
         raise DataError(
             f"{where}: expected one array, or images and labels, or train, validation, test and "
             f"train_labels, ...; found {', '.join(arrays) or 'none'}"
         )
+    return parts
+
+
+def _part(name: str) -> _Part | None:
+    """What an array called `name` is: ("train", "labels") for train_labels, y_train or Y_train.
+
+    >>> _part("x_val"), _part("images"), _part("weights")
+    (('validation', 'images'), ('', 'images'), None)
+    """
+    words = name.lower().split("_")
+    splits = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
+    kinds = [_KINDS[word] for word in words if word in _KINDS]
+    if len(splits) > 1 or len(kinds) > 1 or len(splits) + len(kinds) < len(words):
+        return None
+    return "".join(splits), "".join(kinds) or "images"
+
+
+def _of_kind(parts: Mapping[_Part, np.ndarray], kind: str) -> dict[str, np.ndarray]:
+    return {split: array for (split, own), array in parts.items() if own == kind}

@@ -12,6 +12,16 @@ from zoo.data.image_data import ImageData
 from zoo.errors import DataError
 from zoo.seeds import seeded_generator
 
+# What splits are called in the wild, in lower case.
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "testing": "test",
+}
 MOST_HELD_OUT = 10_000  # images; a tenth of a large set would be more than a test needs
 
 
