@@ -38,6 +38,37 @@ def _zero_if_none(a: Tensor | None, like: Tensor | None) -> Tensor:
     return torch.zeros(()) if like is None else torch.zeros_like(like)
 
 
+def operations(*modules: nn.Module) -> int:
+    """Roundings on the way from input to output: the multiply-adds of one output of every layer."""
+    weights = [p for module in modules for p in module.parameters() if p.dim() > 1]
+    return sum(weight[0].numel() + 1 for weight in weights)
+
+
+def assert_equal_up_to_rounding(actual: Any, expected: Any, *, operations: int, scale: float = 1.0) -> None:
+    """Two orders of one calculation, tensor by tensor; a gradient that is none is zero.
+
+    The same operation on the same shapes in the same process gives the same bits. Other rows of a batch,
+    other batch sizes and other paths do not: kernels sum in another order, which depends on the processor.
+    An operation has a relative error of eps / 2, and a sum of n terms, in any order, one of (n - 1) eps / 2
+    times the sum of their magnitudes to the first order (Higham 2002, section 4.2). So two orders differ by
+    n eps times that magnitude at most.
+
+    Args:
+        actual: tensors, or one.
+        expected: as many.
+        operations: n, on the longest way to one number.
+        scale: magnitude of the numbers on that way, where it is larger than 1 and than the result.
+    """
+    actual, expected = _listed(actual), _listed(expected)
+    eps = max(torch.finfo(tensor.dtype).eps for tensor in expected if tensor is not None)
+    bound = operations * eps
+    assert_all_close(actual, expected, atol=bound * max(scale, 1.0), rtol=bound)
+
+
+def _listed(tensors: Any) -> list[Any]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
 def standard_errors(samples: Tensor, expected: Any) -> Tensor:
     """How many standard errors the mean over the first dimension is from what is expected."""
     error = samples.std(0) / math.sqrt(len(samples))

@@ -116,7 +116,7 @@ def test_ranks_share_what_one_process_sees(world_size, count, drop_last, encodin
     ]
     assert all(len(own) == len(alone) for own in ranks)
     for index, batch in enumerate(alone):
-        assert torch.equal(torch.cat([own[index] for own in ranks]), batch)
+        torch.testing.assert_close(torch.cat([own[index] for own in ranks]), batch)
 
 
 def test_ranks_have_equal_shares_of_whole_batches():
@@ -143,7 +143,7 @@ def test_batches_on_a_gpu_are_pure_and_in_the_same_order():
     host = Batches(grey(12), 4, encoding=Unit())
     device = Batches(grey(12), 4, encoding=Unit()).to("cuda")
     for ours, theirs in zip(host.epoch(3), device.epoch(3), strict=True):
-        assert torch.equal(ours, theirs.cpu())
+        torch.testing.assert_close(ours, theirs.cpu())
     noisy = Batches(grey(12), 4, encoding=Binary()).to("cuda")
     assert torch.equal(list(noisy.epoch(1))[2], next(noisy.epoch(1, start=2)))
 

@@ -124,15 +124,16 @@ def test_no_free_bits_is_the_plain_elbo(name):
     model, guide = pair(name)
     x = images_for(name)
     plain, free = ELBO()(model, guide).train(), ELBO(free_bits=0.0)(model, guide).train()
-    assert seeded(free, x) == seeded(plain, x)
+    torch.testing.assert_close(seeded(free, x), seeded(plain, x))
 
 
 @pytest.mark.parametrize("objective", [ELBO(free_bits=100.0), ELBO(beta=0.1), ELBO(warmup=10)])
 def test_evaluation_is_the_plain_bound(objective):
     model, guide = pair("biva of 2 layers")
     x = images()
-    assert seeded(objective(model, guide).eval(), x) == seeded(ELBO()(model, guide).eval(), x)
-    assert seeded(objective(model, guide).train(), x) != seeded(ELBO()(model, guide).train(), x)
+    plain = ELBO()(model, guide)
+    torch.testing.assert_close(seeded(objective(model, guide).eval(), x), seeded(plain.eval(), x))
+    assert (seeded(objective(model, guide).train(), x) - seeded(plain.train(), x)).abs() > 0.01
 
 
 def test_free_bits_end_when_their_schedule_says():
@@ -142,7 +143,7 @@ def test_free_bits_end_when_their_schedule_says():
     plain = seeded(ELBO()(model, guide), x)
     for step, ended in enumerate([False, False, False, True]):
         loss.schedule(step)
-        assert torch.equal(seeded(loss, x), plain) == ended
+        assert torch.isclose(seeded(loss, x), plain) == ended
 
 
 def test_ended_free_bits_have_the_plain_gradient():
@@ -331,9 +332,8 @@ def test_an_auxiliary_variable_of_the_guide_counts_with_its_own_density():
 
 def test_an_auxiliary_variable_is_a_term_under_the_default_objective_too():
     guide = guide_over("a", "b", "c", auxiliary=("c",))
-    assert seeded(ELBO()(TwoLatents(), guide), x32()) == seeded(
-        ELBO(kl=monte_carlo)(TwoLatents(), guide), x32()
-    )
+    default, sampled = (objective(TwoLatents(), guide) for objective in (ELBO(), ELBO(kl=monte_carlo)))
+    torch.testing.assert_close(seeded(default, x32()), seeded(sampled, x32()))
 
 
 def test_an_amortized_guide_says_which_latent_it_cannot_answer():

@@ -51,7 +51,8 @@ def test_scales_are_positive_and_rise(scale, floor):
     raw = torch.linspace(-100, 100, 2001, dtype=torch.float64)
     values = scale(raw)
     assert (values >= floor).all()
-    assert (values.diff() >= 0).all()
+    rounding = 4 * torch.finfo(values.dtype).eps * values[1:]  # neighbours may be rounded either way
+    assert (values.diff() >= -rounding).all()
     assert values.isfinite().all() if scale is softplus_scale else True
 
 
