@@ -14,7 +14,6 @@ from torch import nn
 
 import zoo
 from zoo.data import Batches, Binary, load_data
-from zoo.data.labelled import labelled_subset
 from zoo.models.m2 import m2
 from zoo.nn.dense import dense
 
@@ -37,7 +36,7 @@ def supervised(x: torch.Tensor, labels: torch.Tensor) -> nn.Module:
 def main(epochs: int) -> None:
     torch.manual_seed(0)
     digits = load_data("digits").thresholded()
-    few = labelled_subset(digits, 50, classes=CLASSES)
+    few = digits.labelled(50, classes=CLASSES)
     x, y = few.images.float(), torch.eye(CLASSES)[few.labels]
     test = digits.test.float()
 

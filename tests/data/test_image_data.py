@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -64,6 +66,44 @@ def test_labels_survive_binarisation():
 def test_two_levels_are_left_alone():
     data = some_data().binarized(0)
     assert data.binarized(1) is data
+
+
+def changed(tensor):
+    tensor = tensor.clone()
+    tensor.view(-1)[-1] ^= 1
+    return tensor
+
+
+OTHERS = {
+    "a training pixel": lambda d: {"train": changed(d.train)},
+    "a test pixel": lambda d: {"test": changed(d.test)},
+    "a label": lambda d: {"train_labels": changed(d.train_labels)},
+    "no labels": lambda d: {"train_labels": None},
+    "the levels": lambda d: {"levels": 255},
+    "the order": lambda d: {"train": d.train.flip(0)},
+    "the shape": lambda d: {s: getattr(d, s).view(-1, 1, 2, 8) for s in ("train", "validation", "test")},
+    "a split": lambda d: {"test": d.test[:-1], "validation": d.test[-1:]},
+}
+
+
+@pytest.mark.parametrize("change", OTHERS)
+def test_other_data_have_another_fingerprint(change):
+    data = some_data(train_labels=torch.arange(10))
+    data = replace(data, **{s: getattr(data, s) // 2 for s in ("train", "test")})
+    other = replace(data, **OTHERS[change](data))
+    assert other.fingerprint != data.fingerprint
+    with pytest.raises(DataError, match=f"some: expected the images .* {data.fingerprint[:12]}; got others"):
+        other.require_fingerprint(data.fingerprint)
+
+
+def test_a_fingerprint_is_of_the_values_only():
+    data = some_data()
+    layout = data.train.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    same = replace(data, name="other", train=layout)
+    assert same.fingerprint == data.fingerprint
+    same.require_fingerprint(data.fingerprint)
+    constant = ImageData("x", *(torch.full((n, 1, 2, 2), 7, dtype=torch.uint8) for n in (3, 0, 2)))
+    assert constant.fingerprint == "0bb0704331a650e9a1fb157e9b40663d"  # what is stored stays valid
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from importlib.resources import files
 import numpy as np
 import torch
 
-from zoo.data.splits import Source, Split
+from zoo.data.image_data import Split
+from zoo.data.splits import Source
 from zoo.seeds import mixed_seed
 
 LEVELS = 17

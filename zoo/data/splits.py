@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from zoo.data.arrays import to_labels, to_nchw, to_uint8
-from zoo.data.image_data import ImageData
+from zoo.data.image_data import ImageData, Split
 from zoo.errors import DataError
 from zoo.seeds import seeded_generator
 
@@ -23,21 +22,6 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 MOST_HELD_OUT = 10_000  # images; a tenth of a large set would be more than a test needs
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Images uint8 (N, C, H, W) and, where there are any, labels int64 (N,)."""
-
-    images: Tensor
-    labels: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def take(self, index: Tensor | slice) -> "Split":
-        """The images that `index` picks, with their labels."""
-        return Split(self.images[index], None if self.labels is None else self.labels[index])
 
 
 @dataclass(frozen=True, eq=False)
