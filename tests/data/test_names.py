@@ -6,13 +6,14 @@ import pytest
 
 import zoo.data
 from zoo.data import DATASETS, load_data
+from zoo.data.benchmark_files import FILE_SETS
 from zoo.data.names import canonical_name
 from zoo.data.torchvision_sets import SETS
 from zoo.errors import DataError
 
 
 def test_every_name_can_be_loaded_and_every_set_has_a_line():
-    assert set(DATASETS) == {"digits", *SETS}
+    assert set(DATASETS) == {"digits", *SETS, *FILE_SETS}
     assert all(line and "\n" not in line for line in DATASETS.values())
 
 

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from zoo.data.benchmark_files import FILE_SETS, load_files
 from zoo.data.digits import load_digits
 from zoo.data.folders import load_folder
 from zoo.data.image_data import ImageData
@@ -26,8 +27,8 @@ def load_data(
     """Load images by the name of a set or the path of a file or folder.
 
     Names are the keys of `DATASETS`; case, hyphens and underscores do not matter. "digits" is
-    embedded; the others are read, in torchvision's layout, from `data_root`. A name goes before a
-    path: write "./mnist" for a folder that is called like a set.
+    embedded; the others are read from `data_root`, in torchvision's layout or from the files as they
+    were published. A name goes before a path: write "./mnist" for a folder that is called like a set.
 
     A path is one of:
 
@@ -52,8 +53,9 @@ def load_data(
     Validation images are held out of those that train:
 
     - `validation` given: so many, drawn by `seed`; 0 for none;
-    - None: the split that a file or folder has; for MNIST, Fashion-MNIST, KMNIST and QMNIST the
-      last 10,000 training images, as is the custom; for "digits" 100; for others none.
+    - None: the split that a file or folder has; for MNIST, Fashion-MNIST and KMNIST the last
+      10,000 training images, for "omniglot28" the last 1,345, as is the custom; for "digits" 100;
+      for others none.
 
     "digits" always has the same 297 test images.
 
@@ -95,6 +97,8 @@ def resolved_name(name: str | os.PathLike[str]) -> str:
 def _named(name: str, root: Path, *, download: bool) -> Source:
     if name == EMBEDDED:
         return load_digits()
+    if name in FILE_SETS:
+        return load_files(name, root)
     return load_torchvision(name, root, download=download)
 
 

@@ -8,13 +8,13 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from zoo.data.names import EMBEDDED
+from zoo.data.requirements import require_module
 from zoo.data.splits import Source, source_from_arrays
 from zoo.errors import DataError
 
@@ -126,11 +126,8 @@ def _read(name: str, spec: TorchvisionSet, reader: Any, root: Path, *, download:
 
 
 def _torchvision_class(name: str, spec: TorchvisionSet) -> Any:
-    if spec.needs is not None and find_spec(spec.needs) is None:
-        raise DataError(
-            f"{name}: expected {spec.needs}, which torchvision needs to read it; it is not "
-            f"installed: pip install {spec.needs}"
-        )
+    if spec.needs is not None:
+        require_module(name, spec.needs)
     try:
         from torchvision import datasets
     # A torchvision built for another torch fails with RuntimeError.
@@ -150,12 +147,6 @@ def _one_line(error: BaseException) -> str:
 def _plain(dataset: Any) -> Arrays:
     labels = dataset.targets if hasattr(dataset, "targets") else dataset.labels
     return np.asarray(dataset.data), np.asarray(labels)
-
-
-def _first_target(dataset: Any) -> Arrays:
-    """QMNIST: the digit is the first of eight numbers about each image."""
-    images, labels = _plain(dataset)
-    return images, labels[:, 0]
 
 
 def _upright(dataset: Any) -> Arrays:
@@ -195,19 +186,8 @@ SETS: dict[str, TorchvisionSet] = {
     "mnist": _mnist_like("MNIST"),
     "fashion_mnist": _mnist_like("FashionMNIST"),
     "kmnist": _mnist_like("KMNIST"),
-    "qmnist": TorchvisionSet(
-        "QMNIST",
-        {"what": "train"},
-        {"what": "test"},
-        ("QMNIST",),
-        _first_target,
-        usual_validation=6,
-    ),
     "emnist_balanced": _emnist("balanced"),
     "emnist_letters": _emnist("letters"),
-    "emnist_digits": _emnist("digits"),
-    "emnist_byclass": _emnist("byclass"),
-    "emnist_bymerge": _emnist("bymerge"),
     "omniglot": TorchvisionSet(
         "Omniglot", {"background": True}, {"background": False}, ("omniglot-py",), _omniglot, 2
     ),
