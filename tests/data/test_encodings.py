@@ -31,6 +31,13 @@ def test_values_come_back(encoding, levels):
     assert torch.equal((pictures * (levels - 1)).round().to(torch.uint8), k)
 
 
+@pytest.mark.parametrize("levels", [2, 17, 32, 256])
+def test_grid_values_are_the_nearest_floats(levels):
+    k = ramp(levels)
+    exact = (2 * k.double() - (levels - 1)) / (levels - 1)
+    assert torch.equal(Grid()(k, levels), exact.float())
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_decode_clamps(encoding):
     picture = encoding.decode(torch.tensor([-7.0, 7.0]))

@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from distributions.grid import Grid as Levels
+
 
 class Encoding(Protocol):
     """Turns integer images into a likelihood's numbers, and those numbers into pictures."""
@@ -57,11 +59,11 @@ class Binary:
 
 @dataclass(frozen=True)
 class Grid:
-    """x = 2k / (levels-1) - 1, in [-1, 1]: both ends are hit exactly."""
+    """x = 2k / (levels-1) - 1, in [-1, 1]: the values of `distributions.Grid`, the ends exactly."""
 
     def __call__(self, images: Tensor, levels: int, generator: torch.Generator | None = None) -> Tensor:
         """Scale uint8 `images` to float32; `generator` is not used."""
-        return images.float() * 2.0 / (levels - 1) - 1.0
+        return Levels(levels).value(images.float())
 
     def decode(self, x: Tensor) -> Tensor:
         """Map x to (x+1) / 2, clamped to [0, 1]."""
