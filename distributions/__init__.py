@@ -15,6 +15,7 @@ from distributions.grid import Grid
 from distributions.grid_categorical import GridCategorical
 from distributions.precision_weighted_normal import PrecisionWeightedNormal
 from distributions.residual_normal import ResidualNormal
+from distributions.transformed import TransformedDistribution, rsample_and_log_prob
 
 __all__ = [
     "Autoregressive",
@@ -25,4 +26,6 @@ __all__ = [
     "GridCategorical",
     "PrecisionWeightedNormal",
     "ResidualNormal",
+    "TransformedDistribution",
+    "rsample_and_log_prob",
 ]

@@ -4,6 +4,8 @@ from typing import Any
 
 import pyro.distributions as dist
 
+from distributions.transformed import TransformedDistribution
+
 
 def independent_copies(distribution: Any, n: int) -> Any:
     """`distribution` with the batch shape (n,): ``distribution.expand([n])``.
@@ -11,10 +13,8 @@ def independent_copies(distribution: Any, n: int) -> Any:
     Normals, logistics and what flows make of them are made anew instead: ``expand`` creates its result by
     ``__new__``, through which ``torch.compile`` sees only from a PyTorch later than 2.11 on.
     """
-    if type(distribution) is dist.TransformedDistribution:
-        return dist.TransformedDistribution(
-            independent_copies(distribution.base_dist, n), distribution.transforms
-        )
+    if type(distribution) in (dist.TransformedDistribution, TransformedDistribution):
+        return TransformedDistribution(independent_copies(distribution.base_dist, n), distribution.transforms)
     if isinstance(distribution, dist.Independent):
         base, event_dim = distribution.base_dist, distribution.reinterpreted_batch_ndims
         if type(base) in (dist.Normal, dist.Logistic) and len(base.batch_shape) == event_dim:

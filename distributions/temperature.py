@@ -6,6 +6,8 @@ from typing import Any
 import pyro.distributions as dist
 import torch
 
+from distributions.transformed import TransformedDistribution
+
 
 @singledispatch
 def at_temperature(distribution: Any, temperature: float) -> Any:
@@ -48,4 +50,4 @@ def _(distribution: dist.Logistic, temperature: float) -> Any:
 @at_temperature.register
 def _(distribution: torch.distributions.TransformedDistribution, temperature: float) -> Any:
     base = at_temperature(distribution.base_dist, temperature)
-    return dist.TransformedDistribution(base, distribution.transforms)
+    return TransformedDistribution(base, distribution.transforms)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from distributions import Grid
+from distributions import Grid, TransformedDistribution
 from flows.flow import ConditionedInverse
 from flows.one_pass import OnePassTransform
 
@@ -167,7 +167,7 @@ class IntoBin(OnePassTransform):
         return y.new_full(y.shape[:-EVENT_DIM], -dimensions * math.log(self.levels))
 
 
-class VariationalDequantization(dist.TransformedDistribution):
+class VariationalDequantization(TransformedDistribution):
     r"""q(y | x) of y = (k + u) / L with any noise u (Flow++, arXiv:1902.00275, eq. 10).
 
         log q(y | x) = log q(u | x) + D log L

@@ -23,7 +23,8 @@ class Flow(OnePassTransform, TransformModule):
     included; the context's batch broadcasts with that of x.
 
     Use it as any of PyTorch's transforms: ``flow(x)``, ``flow.inv(y)``, ``flow.log_abs_det_jacobian(x, y)``,
-    in a ``TransformedDistribution``; where it is conditional, ``flow.condition(context)`` in its place.
+    in a `distributions.TransformedDistribution` or, at the cost of a second pass, in PyTorch's and Pyro's
+    own; where it is conditional, ``flow.condition(context)`` in its place.
 
     Args:
         event_shape: D for vectors, (C, H, W) for images, of y.
@@ -72,11 +73,6 @@ class Flow(OnePassTransform, TransformModule):
         r"""The transform at this context (\*batch, \*context_shape): no module, and short-lived."""
         return Conditioned(self, context)
 
-    def tensors(self) -> list[Tensor]:
-        """The parameters and buffers."""
-        held = (t for m in self.modules() for t in (*m._parameters.values(), *m._buffers.values()))
-        return [t for t in held if t is not None]  # a third of the time of parameters() and buffers()
-
     def forward_shape(self, shape: Sequence[int]) -> torch.Size:
         """Shape of y for x of that shape."""
         return _replaced(shape, self.in_shape, self.event_shape)
@@ -115,8 +111,8 @@ class Flow(OnePassTransform, TransformModule):
         return torch.nn.Module.__repr__(self)
 
 
-class Turned:
-    """What an inverse does: everything that its original does, the other way round."""
+class InverseMixin:
+    """The transform protocol of an inverse, in terms of its original."""
 
     original: Any
 
@@ -145,7 +141,7 @@ class Turned:
         return self.original.forward_shape(shape)
 
 
-class Inverse(Turned, Flow):
+class Inverse(InverseMixin, Flow):
     """The inverse of a flow.
 
     Args:
@@ -185,11 +181,6 @@ class Conditioned(OnePassTransform):
         flow._check_context(context)
 
     @property
-    def training(self) -> bool:
-        """Whether the flow is in training mode."""
-        return self.flow.training
-
-    @property
     def inv(self) -> "ConditionedInverse":
         """The inverse at the same context."""
         return ConditionedInverse(self)
@@ -201,10 +192,6 @@ class Conditioned(OnePassTransform):
     def inverse_and_log_det(self, y: Tensor) -> Pass:
         """See `Flow`."""
         return self.flow.inverse_and_log_det(y, self.context)
-
-    def tensors(self) -> list[Tensor]:
-        """The flow's, and the context."""
-        return [*self.flow.tensors(), self.context]
 
     def forward_shape(self, shape: Sequence[int]) -> torch.Size:
         """Shape of y for x of that shape."""
@@ -220,7 +207,7 @@ class Conditioned(OnePassTransform):
         return torch.broadcast_shapes(batch, contexts) + new
 
 
-class ConditionedInverse(Turned, OnePassTransform):
+class ConditionedInverse(InverseMixin, OnePassTransform):
     """The inverse of a flow with its context.
 
     Args:

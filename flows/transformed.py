@@ -9,8 +9,9 @@ two works as well, only slower.
 from collections.abc import Sequence
 from typing import Any
 
-import pyro.distributions as dist
 from torch import Tensor, nn
+
+from distributions import TransformedDistribution
 
 
 class Transformed(nn.Module):
@@ -27,6 +28,7 @@ class Transformed(nn.Module):
     Raises:
         ValueError: if a flow needs a context and there is none, or the other way round.
 
+    >>> import pyro.distributions as dist
     >>> import torch
     >>> from flows import AffineCoupling
     >>> normal = lambda b: dist.Normal(b, 1.0).to_event(1)
@@ -61,7 +63,7 @@ class Transformed(nn.Module):
     def _push(self, base: Any, context: Tensor | None) -> Any:
         parts: Any = self.flows
         flows = [flow.condition(context) if _is_conditional(flow) else flow for flow in parts]
-        return dist.TransformedDistribution(base, flows)
+        return TransformedDistribution(base, flows)
 
     def _check(self) -> None:
         conditional = [flow for flow in self.flows if _is_conditional(flow)]

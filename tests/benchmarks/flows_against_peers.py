@@ -3,7 +3,7 @@
     python -m tests.benchmarks.flows_against_peers     (pip install '.[bench]')
 
 64 features, batches of 512, five layers, two hidden layers of 256, float32, one thread. The networks have
-equal numbers of parameters, which are printed. Ours are used through ``TransformedDistribution``.
+equal numbers of parameters, which are printed. Ours are used through `distributions.TransformedDistribution`.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from nflows import flows as nflows_flows
 from pyro.distributions import transforms as pyro_transforms
 from torch import Tensor, nn
 
+from distributions import TransformedDistribution, rsample_and_log_prob
 from flows import AffineCoupling
 from flows.builders import iaf, maf
 from tests.benchmarks.paired import ratios, table
@@ -143,8 +144,13 @@ def base() -> Any:
 
 def of_transforms(flows: list[Any]) -> Peer:
     """Ours, as any transforms."""
-    p = dist.TransformedDistribution(base(), flows)
-    return Peer(list(nn.ModuleList(flows).parameters()), p.log_prob, lambda n: p.sample((n,)), _both(p))
+    p = TransformedDistribution(base(), flows)
+    return Peer(
+        list(nn.ModuleList(flows).parameters()),
+        p.log_prob,
+        lambda n: p.sample((n,)),
+        lambda n: rsample_and_log_prob(p, (n,)),
+    )
 
 
 def of_pyro(transforms: list[Any]) -> Peer:

@@ -13,6 +13,7 @@ import pyro.distributions as dist
 import torch
 import torch.nn.functional as F
 
+from distributions import TransformedDistribution
 from flows import ActNorm, AffineCoupling, Composed, InvertibleConv, OnChannels, Squeeze
 from flows.builders.steps import mixed
 from flows.multi_scale import multi_scale
@@ -49,7 +50,7 @@ def size_b():
 
 def density(flow):
     base = dist.Normal(torch.zeros(flow.in_shape), 1.0, validate_args=False).to_event(3)
-    return dist.TransformedDistribution(base, [flow], validate_args=False)
+    return TransformedDistribution(base, [flow], validate_args=False)
 
 
 def training_step(flow, x):

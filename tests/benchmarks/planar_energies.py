@@ -16,6 +16,7 @@ import torch
 from pyro.distributions import transforms
 from torch import Tensor, nn
 
+from distributions import rsample_and_log_prob
 from flows.builders import planar
 
 STEPS, BATCH, RATE, LAYERS = 4000, 256, 2e-2, 8
@@ -77,8 +78,8 @@ def fitted(make: Callable[[], nn.ModuleList], energy: Callable[[Tensor], Tensor]
 
 def free_energy(q: Any, energy: Callable[[Tensor], Tensor], count: int, *, beta: float = 1.0) -> Tensor:
     """E_q[log q + beta U]."""
-    z = q.rsample((count,))
-    return (q.log_prob(z) + beta * energy(z)).mean()
+    z, log_q = rsample_and_log_prob(q, (count,))
+    return (log_q + beta * energy(z)).mean()
 
 
 def log_z(energy: Callable[[Tensor], Tensor]) -> float:

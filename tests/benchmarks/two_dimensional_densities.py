@@ -18,6 +18,7 @@ import torch
 import zuko
 from torch import Tensor, nn
 
+from distributions import TransformedDistribution
 from flows import Composed, SplineAutoregressive
 from flows.builders import maf, real_nvp
 
@@ -68,7 +69,7 @@ def checkerboard(n: int) -> Tensor:
 
 def ours(flow: Any) -> Any:
     """Parameters and log density."""
-    p = dist.TransformedDistribution(dist.Normal(torch.zeros(2), 1.0).to_event(1), [flow])
+    p = TransformedDistribution(dist.Normal(torch.zeros(2), 1.0).to_event(1), [flow])
     return list(flow.parameters()), p.log_prob
 
 

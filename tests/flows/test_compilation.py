@@ -1,11 +1,11 @@
 """Flows under PyTorch's function transforms: compiled, vectorised, in mixed precision."""
 
 import pyro
-import pyro.distributions as dist
 import pytest
 import torch
 from torch.func import grad, vmap
 
+from distributions import TransformedDistribution
 from tests.flows.catalogue import CASES, MADE, every_flow
 from tests.flows.named.case import at, context, density, original, point
 
@@ -36,7 +36,7 @@ def test_log_prob_is_one_graph(name):
         base = density(flow, c).base_dist
 
         def log_prob(y):
-            return dist.TransformedDistribution(base, [at(flow, c)]).log_prob(y)
+            return TransformedDistribution(base, [at(flow, c)]).log_prob(y)
 
         compiled = torch.compile(log_prob, fullgraph=True, backend="aot_eager")
         torch.testing.assert_close(compiled(y), log_prob(y), rtol=1e-5, atol=1e-5)

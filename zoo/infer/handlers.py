@@ -14,6 +14,8 @@ from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from distributions.transformed import is_scored_as_drawn, rsample_and_log_prob
+
 
 class Answers(Protocol):
     """What a guide is to the model's run."""
@@ -33,6 +35,7 @@ class Site(NamedTuple):
         early: whether the guide drew it before the model ran, so that the prior may depend on it.
         scale, mask: of Pyro's handlers, for the log probabilities.
         rows: N.
+        drawn_log_q: log q of the value, from the pass that drew it (see `Draws`); None where there is none.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Site(NamedTuple):
     scale: Any
     mask: Any
     rows: int
+    drawn_log_q: Tensor | None = None
 
     @property
     def observed(self) -> bool:
@@ -53,11 +57,14 @@ class Site(NamedTuple):
         """Log p of the value, (N,), in nats; 0 for an auxiliary variable of the guide."""
         if self.prior is None:
             return torch.zeros_like(self.log_q())
+        if self.prior is self.posterior:
+            return self.log_q()
         return self._per_image(self.prior.log_prob(self.value))
 
     def log_q(self) -> Tensor:
-        """Log q of the value, (N,), in nats."""
-        return self._per_image(self.posterior.log_prob(self.value))
+        """Log q of the value, (N,), in nats; its gradient is total, through the value too."""
+        drawn = self.drawn_log_q
+        return self._per_image(self.posterior.log_prob(self.value) if drawn is None else drawn)
 
     def kl(self) -> Tensor:
         """KL(q || p) in closed form, (N,), in nats; NotImplementedError where Pyro knows none."""
@@ -74,6 +81,29 @@ class Site(NamedTuple):
             f"{tuple(term.shape)}: every site needs the batch as its leading dimension (expand the prior; "
             "no global latents)"
         )
+
+
+class Draws(Messenger):
+    """Draws each sample statement, that of a flow together with its log density, in one pass."""
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if msg["value"] is None and not msg["done"] and not site_is_subsample(msg):
+            self.draw(msg)
+
+    def draw(self, msg: Any) -> None:
+        """Set the message's value, and its log density where that comes with it."""
+        fn = msg["fn"]
+        if is_scored_as_drawn(fn):
+            value, log_prob = rsample_and_log_prob(fn, *msg["args"], **msg["kwargs"])
+            msg["value"], msg["drawn"] = value, (value, log_prob)
+        else:
+            msg["value"] = fn(*msg["args"], **msg["kwargs"])
+
+
+def drawn_log_prob(msg: Any) -> Tensor | None:
+    """What `Draws` knows of the message's value, unless another handler has put another one in its place."""
+    value, log_prob = msg.get("drawn", (None, None))
+    return log_prob if value is msg["value"] else None
 
 
 class Recorder(Messenger):
@@ -131,8 +161,9 @@ class Answer(Messenger):
         latent = name in self._priors
         prior, posterior = (self._priors[name], fn) if latent else (fn, None)
         early = latent and name in self.drawn
+        log_q = drawn_log_prob(self.drawn[name] if early else msg)
         self.sites[name] = Site(
-            name, prior, posterior, msg["value"], early, msg["scale"], msg["mask"], self.rows
+            name, prior, posterior, msg["value"], early, msg["scale"], msg["mask"], self.rows, log_q
         )
 
 

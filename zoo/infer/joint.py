@@ -1,15 +1,16 @@
 """One pass of a model with its guide, for k samples an image."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from einops import repeat
 from pyro.poutine import condition
+from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from zoo.infer.guides import Guide, OrdinaryGuide
-from zoo.infer.handlers import Answer, CopiedData, Recorder, Site
+from zoo.infer.handlers import Answer, CopiedData, Draws, Recorder, Site, drawn_log_prob
 from zoo.infer.programs import map_tensors
 
 
@@ -29,14 +30,14 @@ class Joint:
         self.guide: Any = guide if isinstance(guide, Guide) else OrdinaryGuide(guide)
         self.features = self.guide.encode(x)
 
-    def sample(self, k: int = 1, noise: AbstractContextManager[Any] | None = None) -> dict[str, Site]:
+    def sample(self, k: int = 1, noise: Messenger | None = None) -> dict[str, Site]:
         """Every site of one joint run over N = k B images, sample-major: row i B + b is sample i of image b.
 
         Args:
             k: samples an image; they are folded into the batch, the only leading dimension a model sees.
-            noise: a handler that draws the samples (`zoo.infer.noise.SampleStreams`); default Pyro's own way.
+            noise: a handler that draws the samples (`zoo.infer.noise.SampleStreams`); by default `Draws`.
         """
-        with noise or nullcontext():
+        with noise or Draws():
             return self.answered(self.bottom_up(k), k)
 
     def bottom_up(self, k: int = 1) -> "BottomUp":
@@ -77,22 +78,23 @@ class BottomUp(NamedTuple):
     def copies(self, c: int) -> "BottomUp":
         """C copies of every row, (N, ...) -> (c N, ...); what was drawn is not drawn again."""
         drawn = {
-            name: {**msg, "fn": Copied(msg["fn"], msg["value"], c), "value": copies(msg["value"], c)}
+            name: {**msg, "fn": Copied(msg, c), "value": copies(msg["value"], c)}
             for name, msg in self.drawn.items()
         }
         return BottomUp(copies(self.features, c), drawn)
 
 
 class Copied:
-    """The distribution that a value was drawn from before the value was copied."""
+    """The distribution that a value was drawn from before the value was copied c times."""
 
-    def __init__(self, distribution: Any, value: Tensor, c: int) -> None:
-        self.distribution, self.value, self.c = distribution, value, c
-        self.has_rsample = distribution.has_rsample
+    def __init__(self, msg: Any, c: int) -> None:
+        self.msg, self.c = msg, c
+        self.has_rsample = msg["fn"].has_rsample
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log q of the draw, which is that of each of its copies, (c N, ...)."""
-        return copies(self.distribution.log_prob(self.value), self.c)
+        log_q = drawn_log_prob(self.msg)
+        return copies(self.msg["fn"].log_prob(self.msg["value"]) if log_q is None else log_q, self.c)
 
 
 def copies(tree: Any, k: int) -> Any:
@@ -116,6 +118,16 @@ def _guide_only(drawn: dict[str, Any], run: Answer) -> dict[str, Site]:
                 'auxiliary with infer={"is_auxiliary": True}'
             )
     return {
-        name: Site(name, None, msg["fn"], msg["value"], True, msg["scale"], msg["mask"], run.rows)
+        name: Site(
+            name,
+            None,
+            msg["fn"],
+            msg["value"],
+            True,
+            msg["scale"],
+            msg["mask"],
+            run.rows,
+            drawn_log_prob(msg),
+        )
         for name, msg in alone.items()
     }

@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from pyro.poutine.messenger import Messenger
-from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from zoo.infer.handlers import Draws
 from zoo.seeds import mixed_seed
 
 
@@ -25,7 +24,7 @@ def default_generator(device: torch.device) -> torch.Generator:
     return torch.default_generator
 
 
-class SampleStreams(Messenger):
+class SampleStreams(Draws):
     """Draws each sample statement over N = k B images from k streams, one an importance sample.
 
     Cost: one small random operation a sample and site instead of one a site.
@@ -44,10 +43,10 @@ class SampleStreams(Messenger):
         seeds = ((first + i) % 2**32 for i in range(start, stop))
         self.states = [torch.Generator(device).manual_seed(s).get_state() for s in seeds]
 
-    def _pyro_sample(self, msg: Any) -> None:
-        if msg["value"] is None and not msg["done"] and not site_is_subsample(msg):
-            with _DrawnInParts(self.states, self.default):
-                msg["value"] = msg["fn"](*msg["args"], **msg["kwargs"])
+    def draw(self, msg: Any) -> None:
+        """Set the message's value, drawn from the streams."""
+        with _DrawnInParts(self.states, self.default):
+            super().draw(msg)
 
 
 class _DrawnInParts(TorchDispatchMode):

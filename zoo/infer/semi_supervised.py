@@ -28,7 +28,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from zoo.infer.handlers import Site
+from zoo.infer.handlers import Draws, Site
 from zoo.infer.importance import evaluating, stderr
 from zoo.infer.joint import BottomUp, Joint
 from zoo.infer.noise import SampleStreams
@@ -113,10 +113,11 @@ class SemiSupervisedLoss(ELBOLoss):
 
     def forward(self, x: Tensor) -> Tensor:
         """The loss of unlabelled images x (B, C, H, W), and of a draw of the labelled ones."""
-        unlabelled = super().forward(x)
-        if not self.training or self.labelled_x is None:
-            return unlabelled
-        terms, log_q = self.labelled_terms(*self._drawn())
+        with Draws():
+            unlabelled = super().forward(x)
+            if not self.training or self.labelled_x is None:
+                return unlabelled
+            terms, log_q = self.labelled_terms(*self._drawn())
         self.stats |= {"labelled_elbo": terms.elbo().detach().mean()}
         bound = self.objective.weight * self.cost(terms).mean()
         return unlabelled + bound - self.objective.alpha * log_q.mean()

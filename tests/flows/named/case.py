@@ -8,6 +8,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from distributions import TransformedDistribution
 from flows import Inverse
 
 
@@ -63,7 +64,7 @@ def at(flow: Any, context: Tensor | None) -> Any:
 def density(flow: Any, context: Tensor | None = None) -> Any:
     """A standard normal, of no batch, through the flow."""
     base = dist.Normal(torch.zeros(flow.in_shape, dtype=dtype_of(flow)), 1.0).to_event(len(flow.in_shape))
-    return dist.TransformedDistribution(base, [at(flow, context)])
+    return TransformedDistribution(base, [at(flow, context)])
 
 
 def passes(flow: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
