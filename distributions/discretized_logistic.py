@@ -11,6 +11,7 @@ from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 
 from distributions.grid import Grid, at_least_float32
+from distributions.noise import inside_unit_interval
 
 # Below this width of a bin, in units of the scale, the mass is a series (0/0 otherwise). What the
 # series leaves out is width⁴ / 2880, less than float64 resolves.
@@ -175,8 +176,9 @@ def _log_width(log_scale: Tensor, precision: Tensor, *, grid: Grid) -> Tensor:
 
 
 def level_at(u: Tensor, loc: Tensor, log_scale: Tensor, *, grid: Grid) -> Tensor:
-    """μ + s logit(u) as the level of the bin that it falls in; u may be 0: -inf, the first level."""
-    return grid.level(loc + log_scale.clamp(max=MAX_LOG_SCALE_SAMPLED).exp() * u.logit())
+    """μ + s logit(u) as the level of the bin that it falls in, for u in [0, 1)."""
+    scale = log_scale.clamp(max=MAX_LOG_SCALE_SAMPLED).exp()
+    return grid.level(loc + scale * inside_unit_interval(u).logit())
 
 
 def limited_log_scale(log_scale: Tensor, minimum: float | None) -> Tensor:

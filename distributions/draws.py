@@ -3,7 +3,7 @@
     x = draw(p, u),   u uniform on [0, 1), of shape (*batch, U, *space)  =>  x ~ p
 
 for distributions over (C, *space), an image (C, H, W) or a sequence (C, T), whose positions are independent.
-U is ``uniforms(p)``. A slice of p and u in space gives that slice of x.
+U is ``uniforms(p)``. Every draw is finite, u = 0 included. A slice of p and u in space gives that slice of x.
 """
 
 from functools import singledispatch
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from distributions.discretized_logistic_mixture import DiscretizedLogisticMixture, category
+from distributions.noise import inside_unit_interval
 
 
 @singledispatch
@@ -44,7 +45,7 @@ def _(p: torch.distributions.Categorical, u: Tensor) -> Tensor:
 
 @draw.register
 def _(p: torch.distributions.Normal, u: Tensor) -> Tensor:
-    return p.icdf(u)
+    return p.icdf(inside_unit_interval(u))
 
 
 def uniforms(p: Any) -> int:

@@ -4,7 +4,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from distributions import DiscretizedLogistic, GridCategorical
+from distributions import DiscretizedLogistic, DiscretizedLogisticMixture, GridCategorical
 from distributions.draws import draw, uniforms
 from distributions.temperature import at_temperature
 from tests.distributions.goodness import z_score
@@ -39,6 +39,29 @@ def test_the_edges_of_the_noise_are_drawn():
     p = DISCRETE["categorical"]()
     assert draw(p, torch.zeros(1, 1, 1)).item() == 0
     assert draw(p, torch.full((1, 1, 1), 1 - 2**-24)).item() == LEVELS - 1
+
+
+EVERY = {
+    **DISCRETE,
+    "narrow logistic": lambda: DiscretizedLogistic(torch.full((1, 1, 1), 0.3), -200.0).to_event(3),
+    "mixture": lambda: DiscretizedLogisticMixture(
+        torch.zeros(2, 1, 1), torch.zeros(2, 3, 1, 1), torch.full((2, 3, 1, 1), -3.0), torch.ones(2, 3, 1, 1)
+    ),
+    "normal": lambda: dist.Normal(torch.zeros(1, 1, 1), 2.0).to_event(3),
+    "cold normal": lambda: dist.Normal(torch.zeros(1, 1, 1), 1e-30).to_event(3),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_every_draw_is_finite_and_in_the_support(name, dtype):
+    """At the edges of [0, 1): 0, the smallest numbers above it, and the last one below 1."""
+    p, info = EVERY[name](), torch.finfo(dtype)
+    edges = [0.0, info.tiny, info.eps / 8, info.eps / 2, 0.5, 1 - info.eps, 1 - info.eps / 2]
+    u = torch.tensor(edges, dtype=dtype).view(-1, 1, 1, 1).expand(-1, uniforms(p), 1, 1)
+    x = draw(p, u)
+    assert x.isfinite().all()
+    assert p.support.check(x.to(torch.float32)).all()
 
 
 def test_what_cannot_be_drawn_says_so():
