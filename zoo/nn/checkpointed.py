@@ -5,11 +5,13 @@ kept, at the price of running it twice. Loss and gradients are the same bits. Fo
 samples inside would be sampled twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
@@ -50,7 +52,8 @@ def _checkpoint(module: nn.Module, kinds: Any) -> None:
 class Checkpointed:
     """A module's ``forward`` under an activation checkpoint, in training where gradients are wanted.
 
-    In evaluation mode, and without gradients, it is the plain call. Dropout draws the same mask both times.
+    In evaluation mode, and without gradients, it is the plain call. Dropout draws the same mask both times,
+    and batch normalisation takes the batch into its running statistics once.
 
     Args:
         forward: bound method of the module.
@@ -62,5 +65,22 @@ class Checkpointed:
     def __call__(self, *args: Any) -> Any:
         """What the module returns."""
         if self.forward.__self__.training and torch.is_grad_enabled():
-            return checkpoint(self.forward, *args, use_reentrant=False)
+            return checkpoint(self.forward, *args, use_reentrant=False, **self._contexts())
         return self.forward(*args)
+
+    def _contexts(self) -> dict[str, Any]:
+        layers = [m for m in self.forward.__self__.modules() if isinstance(m, _BatchNorm)]
+        return {"context_fn": lambda: (nullcontext(), frozen_statistics(layers))} if layers else {}
+
+
+@contextmanager
+def frozen_statistics(layers: list[Any]) -> Iterator[None]:
+    """Running statistics that stay as they are, while the batch is still normalised by its own."""
+    kept = [(layer, layer.momentum, layer.num_batches_tracked) for layer in layers]
+    try:
+        for layer in layers:
+            layer.momentum, layer.num_batches_tracked = 0.0, None
+        yield
+    finally:
+        for layer, momentum, count in kept:
+            layer.momentum, layer.num_batches_tracked = momentum, count
