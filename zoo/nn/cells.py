@@ -1,0 +1,273 @@
+"""The residual cells of NVAE (Vahdat & Kautz 2020), arXiv:2007.03898, sections 3.1 and A, and their layers.
+
+    y = skip(x) + 0.1 SE(f(x))
+
+f is a few convolutions, each after a normalisation and an activation; SE weighs its channels by what they are
+all over the image; skip is x itself, or x at another resolution. Whatever makes a cell can be swapped:
+
+    cell(in_channels, out_channels, resample=0) -> module, (B, C, H, W) to (B, C', H', W')
+
+with `resample` -1 where the cell halves the resolution and 1 where it doubles it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.nn.layers import Shape
+from zoo.nn.weight_norm import gain_of, normalised
+
+Cell = Callable[..., nn.Module]
+MOMENTUM = 0.05  # of a batch in the running statistics
+
+
+class LogNormConv2d(nn.Conv2d):
+    """`nn.Conv2d` with W_f = exp(l_f) v_f / |v_f|, weight normalisation with a log gain (arXiv:1602.07868).
+
+    v and W are at first what `nn.Conv2d` begins with; nothing is initialised by data. `weight` is v, but for
+    its mask, where it has one.
+    """
+
+    mask: Tensor | None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register_buffer("mask", None)
+        self.log_gain = nn.Parameter(self.weight.new_empty(self.out_channels))
+        self.start()
+
+    @torch.no_grad()
+    def start(self, factor: float = 1.0) -> None:
+        """Set the log gain so that W is `factor` times v."""
+        if not self.weight.is_meta:  # where a norm takes a long time, and has no value
+            self.log_gain.copy_((factor * gain_of(self.direction())).log())
+
+    def direction(self) -> Tensor:
+        """V."""
+        return self.weight if self.mask is None else self.weight * self.mask
+
+    def effective(self) -> Tensor:
+        """W."""
+        return normalised(self.direction(), self.log_gain.exp())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W')."""
+        return self._conv_forward(x, self.effective(), self.bias)
+
+
+def convolution(c: int, d: int, kernel: int, *, stride: int = 1) -> LogNormConv2d:
+    """A weight-normalised convolution with a bias that keeps the resolution, or divides it by the stride."""
+    return LogNormConv2d(c, d, kernel, stride=stride, padding=kernel // 2)
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """Batch normalisation whose running statistics follow slowly, momentum 0.05."""
+    return nn.BatchNorm2d(channels, momentum=MOMENTUM)
+
+
+def batch_norm_swish(channels: int) -> nn.Sequential:
+    """Batch normalisation, then x sigmoid(x): what NVAE puts before a convolution."""
+    return nn.Sequential(batch_norm(channels), nn.SiLU())
+
+
+def batch_norm_elu(channels: int) -> nn.Sequential:
+    """Batch normalisation, then ELU (the paper's ablation)."""
+    return nn.Sequential(batch_norm(channels), nn.ELU())
+
+
+def elu_only(channels: int) -> nn.ELU:
+    """ELU, the convolutions being weight-normalised anyway (the paper's ablation)."""
+    return nn.ELU()
+
+
+class ResidualCell(nn.Module):
+    """skip(x) + 0.1 gate(body(x)).
+
+    Args:
+        skip: of x.
+        body: of x.
+        gate: of the body's output.
+    """
+
+    def __init__(self, skip: nn.Module, body: nn.Module, gate: nn.Module) -> None:
+        super().__init__()
+        self.skip, self.body, self.gate = skip, body, gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W')."""
+        return torch.add(self.skip(x), self.gate(self.body(x)), alpha=0.1)
+
+
+class SqueezeExcite(nn.Module):
+    """x sigmoid(W relu(V mean_pixels(x))), a factor a channel (arXiv:1709.01507).
+
+    Args:
+        channels: C; the hidden layer has C / 16 units, 4 at least.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // 16, 4)
+        self.squeeze, self.excite = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        factors = torch.sigmoid(self.excite(F.relu(self.squeeze(x.mean((2, 3))))))
+        return x * factors[:, :, None, None]
+
+
+class FactorisedReduce(nn.Module):
+    """x at half the resolution: four strided 1x1 convolutions side by side, one for each pixel of a square.
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        quarter = out_channels // 4
+        widths = [quarter, quarter, quarter, out_channels - 3 * quarter]
+        self.convs = nn.ModuleList(LogNormConv2d(in_channels, width, 1, stride=2) for width in widths)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H/2, W/2), H and W even."""
+        x = F.silu(x)
+        corners = [(0, 0), (1, 1), (0, 1), (1, 0)]
+        parts = zip(self.convs, corners, strict=True)
+        return torch.cat([conv(x[:, :, i:, j:]) for conv, (i, j) in parts], dim=1)
+
+
+def skip(c: int, d: int, resample: int) -> nn.Module:
+    """X with d channels, at the same, half or twice the resolution."""
+    if resample < 0:
+        return FactorisedReduce(c, d)
+    if resample > 0:
+        bilinear = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        return nn.Sequential(bilinear, LogNormConv2d(c, d, 1, bias=False))
+    return nn.Identity() if c == d else convolution(c, d, 1)
+
+
+def regular_cell(
+    c: int,
+    d: int,
+    *,
+    resample: int = 0,
+    before: Callable[[int], nn.Module] = batch_norm_swish,
+    squeeze_excite: bool = True,
+) -> ResidualCell:
+    """NVAE's encoder cell: two 3x3 convolutions.
+
+    Args:
+        c: channels in.
+        d: channels out.
+        resample: see the module's docstring.
+        before: made of a number of channels, comes before each convolution.
+        squeeze_excite: whether there is an SE.
+    """
+    stride = 2 if resample < 0 else 1
+    body = [
+        *_doubled(resample),
+        before(c),
+        convolution(c, d, 3, stride=stride),
+        before(d),
+        convolution(d, d, 3),
+    ]
+    return ResidualCell(skip(c, d, resample), nn.Sequential(*body), _gate(d, squeeze_excite))
+
+
+def separable_cell(
+    c: int,
+    d: int,
+    *,
+    resample: int = 0,
+    expansion: int = 6,
+    before: Callable[[int], nn.Module] = batch_norm_swish,
+    squeeze_excite: bool = True,
+) -> ResidualCell:
+    """NVAE's generative cell: a 5x5 depthwise convolution between two 1x1 ones, batch normalisation around.
+
+    Depthwise it costs little and sees far; the 1x1 convolutions expand the channels for it.
+
+    Args:
+        c: channels in.
+        d: channels out.
+        resample: see the module's docstring.
+        expansion: hidden channels a channel in.
+        before: made of a number of channels, comes before the second and the third convolution.
+        squeeze_excite: whether there is an SE.
+    """
+    hidden, stride = expansion * c, 2 if resample < 0 else 1
+    body = [
+        *_doubled(resample),
+        batch_norm(c),
+        nn.Conv2d(c, hidden, 1, bias=False),
+        before(hidden),
+        nn.Conv2d(hidden, hidden, 5, stride=stride, padding=2, groups=hidden, bias=False),
+        before(hidden),
+        nn.Conv2d(hidden, d, 1, bias=False),
+        batch_norm(d),
+    ]
+    return ResidualCell(skip(c, d, resample), nn.Sequential(*body), _gate(d, squeeze_excite))
+
+
+class Cells(nn.Sequential):
+    """Cells in a row: a pure function, what an activation checkpoint holds."""
+
+
+class PaddedImage(nn.Module):
+    """Images in [-1, 1], padded with -1 on all sides to a size that can be halved often enough.
+
+    Args:
+        image_shape: (C, H, W).
+        multiple: of which the padded sides are to be multiples.
+        binary: whether the images are in [0, 1] and not on the grid -1 .. 1.
+    """
+
+    def __init__(self, image_shape: Shape, multiple: int, *, binary: bool) -> None:
+        super().__init__()
+        self.binary = binary
+        channels, *size = image_shape
+        self.size = [multiple * math.ceil(side / multiple) for side in size]
+        self.out_shape = (channels, *self.size)
+        self.before = [(padded - side) // 2 for padded, side in zip(self.size, size, strict=True)]
+        self.inside = [slice(a, a + side) for a, side in zip(self.before, size, strict=True)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H', W')."""
+        x = 2 * x - 1 if self.binary else x
+        (top, left), (height, width) = self.before, x.shape[2:]
+        pad = (left, self.size[1] - width - left, top, self.size[0] - height - top)
+        return F.pad(x, pad, value=-1.0) if any(pad) else x
+
+    def crop(self) -> "Crop":
+        """What undoes the padding."""
+        return Crop(self.inside)
+
+
+class Crop(nn.Module):
+    """The image inside a padded one.
+
+    Args:
+        inside: the rows and the columns that are kept.
+    """
+
+    def __init__(self, inside: Sequence[slice]) -> None:
+        super().__init__()
+        self.inside = tuple(inside)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H', W') -> (B, C, H, W)."""
+        return x[:, :, self.inside[0], self.inside[1]]
+
+
+def _doubled(resample: int) -> list[nn.Module]:
+    return [nn.Upsample(scale_factor=2)] if resample > 0 else []
+
+
+def _gate(channels: int, squeeze_excite: bool) -> nn.Module:
+    return SqueezeExcite(channels) if squeeze_excite else nn.Identity()
