@@ -37,6 +37,7 @@ from zoo.models.flow_plus_plus import coupled_noise
 from zoo.models.hierarchical_vae import hierarchical_vae
 from zoo.models.iwae import iwae
 from zoo.models.ladder_vae import ladder_vae, lvae
+from zoo.models.nvae import absolute, nvae
 from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
 from zoo.options.pixelvae import PixelVAEOptions
 from zoo.options.vae import VAEOptions
@@ -113,6 +114,12 @@ def bivas(layers: int, **options):
     return hierarchy(biva, layers, **options)
 
 
+def nvaes(**options):
+    """NVAE of three groups on two scales; `family` is made of a number of channels."""
+    sizes = {"groups": (2, 1), "latent": 2, "channels": 4, "cells": 1, "image_cells": 1}
+    return lambda shape: nvae(shape, **(sizes | options))
+
+
 def pixels(network: Callable[..., Any], family: Callable[[int], Any] = Bernoullis, **sizes):
     """An autoregressive density; where `groups` is true a pixel's channels come one after the other."""
 
@@ -159,6 +166,9 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "hierarchical vae, markov": hierarchy(hierarchical_vae, 3, skips=False),
     "iwae": lambda shape: iwae(shape, latents=(3,), hidden=(4,)),
     "iwae of 3 layers": lambda shape: iwae(shape, latents=(4, 3, 2), hidden=(6, 5, 4)),
+    "nvae": nvaes(),
+    "nvae, flow posterior": nvaes(flows=1),
+    "nvae, absolute, logistic mixture": nvaes(law=absolute, family=mixture_of_four_levels),
     "density": density,
     "density, learned noise": lambda shape: density(shape, noise=learned_noise(shape)),
     "pixelcnn": pixels(PixelCNN, blocks=2, head=4, groups=True),

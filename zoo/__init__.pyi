@@ -21,6 +21,7 @@ from .infer.objectives import ImportanceWeighted as ImportanceWeighted
 from .infer.programs import Program as Program
 from .infer.programs import batch_plate as batch_plate
 from .infer.programs import latent as latent
+from .infer.regularised import RegularisedELBO as RegularisedELBO
 from .infer.semi_supervised import SemiSupervised as SemiSupervised
 from .infer.semi_supervised import classify as classify
 from .infer.semi_supervised import error_rate as error_rate
@@ -47,6 +48,8 @@ from .models.m2 import M1M2Guide as M1M2Guide
 from .models.m2 import M2Guide as M2Guide
 from .models.maf import MAF as MAF
 from .models.nice import NICE as NICE
+from .models.nvae import NVAE as NVAE
+from .models.nvae import NVAEGuide as NVAEGuide
 from .models.real_nvp import RealNVP as RealNVP
 from .models.semi_supervised_biva import SemiSupervisedBIVA as SemiSupervisedBIVA
 from .models.semi_supervised_biva import SemiSupervisedBIVAGuide as SemiSupervisedBIVAGuide

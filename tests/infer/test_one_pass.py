@@ -10,14 +10,16 @@ from tests.contracts import Calls
 from zoo import ELBO, ImportanceWeighted, WaveNet, log_likelihood, log_weights
 from zoo.analysis.sampling import reconstruct
 from zoo.nn.causal.network import CausalNetwork
+from zoo.nn.cells import ResidualCell
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shaped
+from zoo.nn.masked_cell import MaskedCell
 
 BIVAS = [name for name in PAIRS if name.startswith("biva")]
 bivas = pytest.mark.parametrize("name", BIVAS)
 
 
-NETWORKS = (GatedResNet, MLP, ConvNet, CausalNetwork, WaveNet, Shaped)
+NETWORKS = (GatedResNet, MLP, ConvNet, CausalNetwork, WaveNet, Shaped, ResidualCell, MaskedCell)
 
 
 def blocks(module):
