@@ -23,7 +23,7 @@ import pytest
 import torch
 
 from zoo.errors import CheckpointError
-from zoo.training import checkpoint
+from zoo.training import checkpoint, files
 from zoo.training.checkpoint import load_checkpoint, load_latest, previous_path, save_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -217,6 +217,16 @@ def test_missing_file_and_folder_in_its_place(tmp_path):
         load_latest(tmp_path / "missing")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
+@pytest.mark.parametrize("names", [["last.pt"], ["last.pt", "last.previous.pt"]])
+def test_a_fifo_in_its_place_is_refused_and_not_waited_for(names, saved):
+    for name in names:
+        (saved.parent / name).unlink()
+        os.mkfifo(saved.parent / name)
+    with pytest.raises(CheckpointError, match="got a FIFO"):
+        load_latest(saved.parent)
+
+
 def test_state_must_be_a_dict(tmp_path):
     save_checkpoint(tmp_path / "x.pt", [1, 2])
     with pytest.raises(CheckpointError, match="expected a dict; got list"):
@@ -376,7 +386,8 @@ def test_file_that_may_not_be_made(saved, monkeypatch):
     def refuse(*args):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(checkpoint, "open", refuse, raising=False)
+    for module in (checkpoint, files):
+        monkeypatch.setattr(module, "open", refuse, raising=False)
     with pytest.raises(CheckpointError, match=r"last\.pt.*bytes.*Permission denied"):
         save_checkpoint(saved, make_state(3))
     with pytest.raises(CheckpointError, match=r"could not read.*Permission denied"):

@@ -1,9 +1,13 @@
+import builtins
 import errno
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,7 +42,7 @@ def test_opens_as_created(tmp_path):
     created = RunFolder.create(tmp_path / "a" / "b" / "run", CONFIG)
     opened = RunFolder.open(tmp_path / "a" / "b" / "run")
     assert opened.config == created.config == json.loads(json.dumps(CONFIG))
-    assert os.listdir(created.path) == ["config.json"]
+    assert sorted(os.listdir(created.path)) == [".lock", "config.json"]
 
 
 def test_layout(run):
@@ -59,7 +63,7 @@ def test_create_takes_an_empty_folder(tmp_path):
 
 def test_create_leaves_what_is_there(tmp_path):
     (tmp_path / "thesis.tex").write_text("three years")
-    with pytest.raises(UsageError, match=r"files in it; .*--resume or .*--out") as error:
+    with pytest.raises(UsageError, match=r"files in it; choose another --out") as error:
         RunFolder.create(tmp_path, CONFIG)
     assert str(tmp_path) in one_line(error)
     assert os.listdir(tmp_path) == ["thesis.tex"]
@@ -72,38 +76,99 @@ def test_create_leaves_what_is_there(tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "three years"
 
 
-def test_of_two_that_create_one_run_at_once_one_fails(tmp_path, monkeypatch):
-    link = os.link
-
-    def overtaken(source, target):
-        target.write_text("{}")
-        link(source, target)
-
-    monkeypatch.setattr(os, "link", overtaken)
-    with pytest.raises(UsageError, match="--resume"):
-        RunFolder.create(tmp_path / "run", CONFIG)
-    assert (tmp_path / "run" / "config.json").read_text() == "{}"
-    assert os.listdir(tmp_path / "run") == ["config.json"]
-
-
-def test_create_without_hard_links(tmp_path, monkeypatch):
-    def refuse(*args):
-        raise OSError(errno.EPERM, "no hard links here")
-
-    monkeypatch.setattr(os, "link", refuse)
-    assert RunFolder.create(tmp_path / "run", {"a": 1}).config == {"a": 1}
-    assert os.listdir(tmp_path / "run") == ["config.json"]
+def test_of_two_that_create_one_run_at_once_one_trains(tmp_path):
+    first = RunFolder.create(tmp_path / "run", {"seed": 1})
+    second = RunFolder.create(tmp_path / "run", {"seed": 2})
+    with pytest.raises(UsageError, match=r"another.*--out"), first.lock():
+        pass
+    with second.lock(), pytest.raises(UsageError, match="--out"):
+        RunFolder.create(tmp_path / "run", {"seed": 3})
+    assert RunFolder.open(tmp_path / "run").config == {"seed": 2}
 
 
 def test_create_on_a_full_disk(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UsageError, match="No space left") as error:
-        RunFolder.create(tmp_path / "run", CONFIG)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(UsageError, match="No space left") as error:
+            RunFolder.create(tmp_path / "run", CONFIG)
     one_line(error)
-    assert os.listdir(tmp_path / "run") == []
+    assert os.listdir(tmp_path / "run") == [".lock"]
+    RunFolder.create(tmp_path / "run", CONFIG)
+
+
+CALLS = ["mkdir", "open", "fsync", "replace", "unlink"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
+@pytest.mark.parametrize("name", CALLS)
+def test_a_start_that_was_killed_can_be_started_again(name, tmp_path):
+    """Killed before and after every call to the system that creating a run makes."""
+    folder = tmp_path / "run"
+    for nth in range(1, 4):
+        for after in (False, True):
+            child = os.fork()
+            if child == 0:
+                die_in(name, nth, after)
+                RunFolder.create(folder, {"seed": 1})
+                os._exit(0)
+            os.waitpid(child, 0)
+            with suppress(UsageError):
+                assert RunFolder.open(folder).config == {"seed": 1}
+            again = RunFolder.create(folder, {"seed": 2})
+            assert RunFolder.open(folder).config == again.config == {"seed": 2}
+            assert sorted(os.listdir(folder)) == [".lock", "config.json"]
+            shutil.rmtree(folder)
+
+
+def die_in(name, nth, after):
+    """Let the nth call of a function of `os` (or the built-in `open`) be this process's last."""
+    module = builtins if name == "open" else os
+    real, count = getattr(module, name), itertools.count(1)
+
+    def deadly(*arguments, **keywords):
+        fatal = next(count) == nth
+        if fatal and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*arguments, **keywords)
+        if fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(module, name, deadly)
+
+
+def test_a_run_that_trained_nothing_is_started_again_with_other_options(run):
+    """As an out-of-memory start leaves it."""
+    run.tensorboard.mkdir()
+    (run.tensorboard / "events.out.tfevents.1").write_bytes(b"charts")
+    run.checkpoints.mkdir()
+    (run.checkpoints / ".last.pt.tmp").write_bytes(b"half")
+    (run.path / ".config.json.4711.tmp").write_text("{")
+    assert RunFolder.create(run.path, {"batch_size": 1}).config == {"batch_size": 1}
+
+
+TRAINED = {
+    "a figure": lambda run: run.append_metrics({"step": 1}),
+    "a checkpoint": lambda run: (run.checkpoints.mkdir(), (run.checkpoints / "last.pt").touch()),
+    "a picture": lambda run: run.pictures.mkdir(),
+    "somebody's file": lambda run: (run.path / "thesis.tex").touch(),
+    "somebody's file among the events": lambda run: (
+        run.tensorboard.mkdir(),
+        (run.tensorboard / "a").touch(),
+    ),
+    "a configuration of something else": lambda run: (run.path / ".lock").unlink(),
+}
+
+
+@pytest.mark.parametrize("left", TRAINED)
+def test_what_was_trained_is_never_started_again(left, run):
+    TRAINED[left](run)
+    with pytest.raises(UsageError, match="files in it"):
+        RunFolder.create(run.path, {"batch_size": 1})
+    assert RunFolder.open(run.path).config == run.config
 
 
 @pytest.mark.parametrize("config", [{"a": float("nan")}, {"a": object()}], ids=["nan", "object"])
@@ -133,7 +198,51 @@ def test_open_offers_the_nearest_run(tmp_path):
         RunFolder.open(tmp_path / "runs")
 
 
-@pytest.mark.parametrize("text", [b"", b'{"model": "bi', b"[1, 2]", b"\xff\xfe", b"\0" * 100])
+WRONG = {
+    "format": 2,
+    "seed": "three",
+    "options": [],
+    "experiment": None,
+    "image_shape": 8,
+    "data_root": 1,
+}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_open_with_a_value_of_another_kind(key, run):
+    (run.path / "config.json").write_text(json.dumps({**run.config, key: WRONG[key]}))
+    with pytest.raises(CheckpointError, match=key) as error:
+        RunFolder.open(run.path)
+    one_line(error)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, True, 1.5])
+def test_open_with_a_seed_that_is_none(seed, run):
+    (run.path / "config.json").write_text(json.dumps({"seed": seed}))
+    with pytest.raises(CheckpointError, match="seed") as error:
+        RunFolder.open(run.path)
+    one_line(error)
+
+
+def test_changed_options_are_recorded(run):
+    run = RunFolder.create(run.path, {"options": {"clip": None, "epochs": 3}, "seed": 1})
+    run.change_options(20, {"clip": 1.0})
+    run.change_options(30, {"clip": 2.0, "epochs": 4})
+    assert RunFolder.open(run.path).config == run.config
+    assert run.config == {
+        "options": {"clip": 2.0, "epochs": 4},
+        "seed": 1,
+        "changes": [
+            {"step": 20, "before": {"clip": None}, "after": {"clip": 1.0}},
+            {"step": 30, "before": {"clip": 1.0, "epochs": 3}, "after": {"clip": 2.0, "epochs": 4}},
+        ],
+    }
+
+
+NESTED = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize("text", [b"", b'{"model": "bi', b"[1, 2]", b"\xff\xfe", b"\0" * 100, NESTED])
 def test_open_with_a_damaged_config(run, text):
     (run.path / "config.json").write_bytes(text)
     with pytest.raises(CheckpointError, match=r"config\.json") as error:
@@ -232,8 +341,7 @@ def test_lock_where_there_are_none(run, monkeypatch):
 
 
 def test_lock_in_a_folder_that_is_gone(run):
-    (run.path / "config.json").unlink()
-    run.path.rmdir()
+    shutil.rmtree(run.path)
     with pytest.raises(UsageError, match="No such file") as error, run.lock():
         pass
     one_line(error)
@@ -280,7 +388,7 @@ def test_truncating_drops_later_steps(run):
     before = run.metrics_file.read_bytes().splitlines()
     run.truncate_metrics(2)
     assert run.metrics_file.read_bytes().splitlines() == before[:3]
-    assert sorted(os.listdir(run.path)) == ["config.json", "metrics.jsonl"]
+    assert sorted(os.listdir(run.path)) == [".lock", "config.json", "metrics.jsonl"]
 
 
 @pytest.mark.parametrize("torn", [b'{"step": 2, "lo', b"\0\0\0\0", b'{"step": 2}\xff', b"7", b"{}", b"[1]"])
@@ -310,4 +418,4 @@ def test_truncating_on_a_full_disk_keeps_all(run, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         run.truncate_metrics(2)
     assert len(run.read_metrics()) == 5
-    assert sorted(os.listdir(run.path)) == ["config.json", "metrics.jsonl"]
+    assert sorted(os.listdir(run.path)) == [".lock", "config.json", "metrics.jsonl"]

@@ -42,8 +42,9 @@ class ParameterAverage(AveragedModel):
             torch._foreach_lerp_(averaged, current, weight)
         for copies, own in self._buffer_owners:
             for name, value in own.items():
-                if value is not None:
-                    copies[name].copy_(value, non_blocking=True)
+                kept = copies[name]
+                if kept is not None and value is not None:
+                    kept.copy_(value, non_blocking=True)
         self.n_averaged += 1
 
 

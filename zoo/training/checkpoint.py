@@ -16,7 +16,6 @@ so a process killed anywhere leaves at least one that loads. There is one writer
 (`RunFolder.lock` sees to it); a temporary file that a killed writer left is reused by the next.
 """
 
-import errno
 import hashlib
 import io
 import os
@@ -34,6 +33,7 @@ from typing import Any
 import torch
 
 from zoo.errors import CheckpointError
+from zoo.training.files import sync_folder, temporary, write_synced
 
 LAST = "last.pt"
 BEST = "best.pt"
@@ -177,27 +177,18 @@ def _digest(prefix: bytes, payload: bytes | memoryview) -> bytes:
 
 
 def _replace(path: Path, chunks: list[bytes | memoryview]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    spare = path.with_name(f".{path.name}.previous.tmp")
+    new, spare = temporary(path), temporary(path, ".previous")
     try:
-        _write_synced(temporary, chunks)
+        write_synced(new, chunks)
         had_one = _second_name(path, spare)
-        os.replace(temporary, path)
+        os.replace(new, path)
         if had_one:
             os.replace(spare, previous_path(path))
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
-        for leftover in (temporary, spare):
+        for leftover in (new, spare):
             with suppress(OSError):
                 os.unlink(leftover)
-
-
-def _write_synced(path: Path, chunks: list[bytes | memoryview]) -> None:
-    with open(path, "wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _second_name(path: Path, spare: Path) -> bool:
@@ -212,34 +203,21 @@ def _second_name(path: Path, spare: Path) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
-    # The renames are on the disk when the folder is. Windows opens no folders.
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
-            raise
-    finally:
-        os.close(descriptor)
-
-
 # Loading
 
 
 def _read(path: Path) -> tuple[bytes, bytes]:
+    if path.exists() and not path.is_file():  # to open a FIFO would wait for a writer
+        found = "a folder" if path.is_dir() else "a FIFO, a socket or a device"
+        raise CheckpointError(
+            f"expected a checkpoint file at {path}; got {found}; name a file that save_checkpoint wrote"
+        )
     try:
         with open(path, "rb") as file:
             return file.read(_HEADER_BYTES), file.read()
     except FileNotFoundError:
         raise _DamagedError(
             f"no checkpoint at {path}: expected a file, found nothing; check the path"
-        ) from None
-    except IsADirectoryError:
-        raise CheckpointError(
-            f"expected a checkpoint file at {path}; got a folder; name a file in it, e.g. {LAST}"
         ) from None
     except OSError as error:
         raise CheckpointError(

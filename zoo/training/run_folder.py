@@ -15,16 +15,30 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, UnionType
 from typing import IO, Any
 
 from zoo.errors import CheckpointError, UsageError
+from zoo.training.files import is_temporary, replace_file
 
 fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
+
+
+FORMAT = 1  # of config.json
+KINDS: dict[str, type | UnionType] = {  # what is in it, where it is there
+    "format": int,
+    "experiment": str,
+    "image_shape": list,
+    "options": dict,
+    "seed": int,
+    "data_root": str | None,
+    "finetuned_from": str,
+    "changes": list,
+}
 
 
 class RunFolder:
@@ -38,16 +52,20 @@ class RunFolder:
     def create(cls, path: str | Path, config: Mapping[str, Any]) -> "RunFolder":
         """Make a new run, with the folders above it; `config` must be what JSON can hold.
 
+        A folder in which a run was started that trained nothing (it was killed, or out of memory, before
+        its first figures) is used again.
+
         Raises:
-            UsageError: The folder has something in it, or cannot be made.
+            UsageError: The folder has something else in it, is in use, or cannot be made.
         """
         path = Path(path)
         text = json.dumps(config, indent=2, allow_nan=False) + "\n"
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise _in_the_way(path)
-            _write_new(path / "config.json", text)
+            _require_free(path)
+            with _locked(path):
+                _require_free(path)
+                replace_file(path / "config.json", text.encode())
         except FileExistsError:
             raise _in_the_way(path) from None
         except OSError as error:
@@ -105,17 +123,32 @@ class RunFolder:
         """Hold the run for this process; the kernel lets go when the process ends, however it does.
 
         Raises:
-            UsageError: Another process trains into this folder.
+            UsageError: Another process trains into this folder, or has started another run in it.
         """
-        with _open_lock(self.path / ".lock") as file:
-            _acquire(file, self.path)
-            # Forked data workers would hold the lock on after a killed trainer: they close their copy.
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=file.close)
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
+        with _locked(self.path):
+            if _read_config(self.path / "config.json") != self.config:
+                raise UsageError(
+                    f"expected {self.path} to hold this run; got another that was started there meanwhile; "
+                    "choose another --out"
+                )
             yield
+
+    def change_options(self, step: int, options: Mapping[str, Any]) -> None:
+        """Record in ``config.json`` that the run has other options from a step on.
+
+        They replace those under "options"; "changes" lists the step and what each was before.
+        """
+        before = {key: self.config["options"].get(key) for key in options}
+        change = {"step": step, "before": before, "after": dict(options)}
+        config = {
+            **self.config,
+            "options": {**self.config["options"], **options},
+            "changes": [*self.config.get("changes", []), change],
+        }
+        text = json.dumps(config, indent=2, allow_nan=False) + "\n"
+        with self.lock():
+            replace_file(self.path / "config.json", text.encode())
+        self.config = json.loads(text)
 
     def append_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Add a line to ``metrics.jsonl``; what is not finite is written as null.
@@ -135,16 +168,16 @@ class RunFolder:
 
     def truncate_metrics(self, after_step: int) -> None:
         """Drop the lines of later steps, and torn ones: a run resumed at `after_step` writes them anew."""
-        if not self.metrics_file.exists():
+        if not self.metrics_file.is_file():
             return
         kept = b"".join(
             line + b"\n" for line, metrics in self._whole_lines() if metrics["step"] <= after_step
         )
         if kept != self.metrics_file.read_bytes():
-            os.replace(_temporary(self.metrics_file, kept), self.metrics_file)
+            replace_file(self.metrics_file, kept)
 
     def _whole_lines(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        if not self.metrics_file.exists():
+        if not self.metrics_file.is_file():
             return
         for line in self.metrics_file.read_bytes().split(b"\n"):
             with suppress(ValueError):
@@ -153,11 +186,35 @@ class RunFolder:
                     yield line, metrics
 
 
+def _require_free(path: Path) -> None:
+    """Check that nothing is in a folder but what a run leaves that has trained nothing.
+
+    Raises:
+        UsageError: if something is.
+    """
+    found = [entry for entry in path.iterdir() if not is_temporary(entry)]
+    ours = (path / ".lock").is_file()  # a config.json by itself may be anybody's
+    if any(not (ours and _says_nothing(entry)) for entry in found):
+        raise _in_the_way(path)
+
+
+def _says_nothing(entry: Path) -> bool:
+    """Whether a file or folder of a run is there before anything is trained."""
+    match entry.name:
+        case "config.json" | ".lock":
+            return entry.is_file()
+        case "checkpoints":
+            return entry.is_dir() and all(map(is_temporary, entry.iterdir()))
+        case "tensorboard":
+            return entry.is_dir() and all(".tfevents." in file.name for file in entry.iterdir())
+    return False
+
+
 def _in_the_way(path: Path) -> UsageError:
     found = "a file" if path.is_file() else "one with files in it"
+    cure = "resume that run by --resume or " if (path / "config.json").is_file() else ""
     return UsageError(
-        f"expected a new or empty folder for the run at {path}; got {found}; go on with that run by "
-        "--resume or choose another --out"
+        f"expected a new or empty folder for the run at {path}; got {found}; {cure}choose another --out"
     )
 
 
@@ -181,42 +238,46 @@ def _runs_in(folder: Path) -> list[str]:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"expected JSON in {path}; got '{error}'; restore the file or start another run"
         ) from error
-    if not isinstance(config, dict):
+    _require_kind(path, "the configuration", config, dict)
+    for key, kind in KINDS.items():
+        if key in config:
+            _require_kind(path, key, config[key], kind)
+    if config.get("format", FORMAT) != FORMAT:
         raise CheckpointError(
-            f"expected a JSON object in {path}; got {type(config).__name__}; restore the file or "
-            "start another run"
+            f"expected format {FORMAT} in {path}; got {config['format']}; use the version of this library "
+            "that wrote it"
+        )
+    if not 0 <= config.get("seed", 0) < 2**63:
+        raise CheckpointError(
+            f"expected a seed in [0, 2^63) in {path}; got {config['seed']}; restore the file"
         )
     return config
 
 
-def _write_new(path: Path, text: str) -> None:
-    # A link, unlike a rename, never replaces: of two that create one run at a time one fails.
-    temporary = _temporary(path, text.encode())
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _require_kind(path: Path, name: str, value: Any, kind: type | UnionType) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        expected = getattr(kind, "__name__", str(kind))
+        raise CheckpointError(
+            f"expected {name} of type {expected} in {path}; got {type(value).__name__}; restore the file or "
+            "start another run"
+        )
 
 
-def _temporary(path: Path, content: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with _open_lock(folder / ".lock") as file:
+        _acquire(file, folder)
+        # Forked data workers would hold the lock on after a killed trainer: they close their copy.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=file.close)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def _open_lock(path: Path) -> IO[str]:
