@@ -101,7 +101,7 @@ def in_process(function, *arguments, **keywords):
     """Call `function` in another process; returns its exit code, negative for a signal."""
     process = _children.Process(target=partial(function, **keywords), args=arguments)
     process.start()
-    process.join(60)
+    process.join(600)
     return process.exitcode
 
 
@@ -238,5 +238,5 @@ def together(function, *arguments, world_size=2, **keywords):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(600)
     return [process.exitcode for process in processes]

@@ -16,6 +16,7 @@ from tests.training import runs
 from zoo.data import Batches
 from zoo.errors import DataError, NonFiniteError, UsageError
 from zoo.infer.schedules import GeometricDecay
+from zoo.training.checkpoint import save_checkpoint
 from zoo.training.run_folder import RunFolder
 
 
@@ -247,9 +248,22 @@ def test_steps_go_before_epochs(x):
     assert zoo.fit(Model(), Guide(), zoo.ELBO(), x, steps=7, epochs=1, batch_size=50).step == 7
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling a loss for the CPU needs a C++ compiler")
-@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def compiling(test):
+    """Mark a test that compiles a loss."""
+    test = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")(test)
+    return pytest.mark.slow(pytest.mark.filterwarnings("ignore")(test))  # the compiler's own warnings
+
+
+@compiling
+def test_a_compiled_run_is_resumed_to_the_bit(tmp_path):
+    runs.fit_digits(tmp_path / "whole", compile=True, steps=6)
+    runs.fit_digits(tmp_path / "run", compile=True, steps=3)
+    runs.fit_digits(tmp_path / "run", compile=True, steps=6)
+    assert runs.same(runs.state(tmp_path / "run"), runs.state(tmp_path / "whole"))
+    assert runs.metrics(tmp_path / "run") == runs.metrics(tmp_path / "whole")
+
+
+@compiling
 def test_a_compiled_fit_is_the_eager_one(x):
     def fitted(compile):
         torch.manual_seed(0)
@@ -349,10 +363,41 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimizer(bad, x, tmp_path):
 
     run = RunFolder.create(tmp_path / "run", {})
     guide = Guide()
-    with pytest.raises(NonFiniteError, match=f"step {bad}"):
+    with pytest.raises(NonFiniteError, match=f"step {bad}") as error:
         zoo.fit(Diverging(), guide, Trace_ELBO(), x, run=run, save_every=1, learning_rate=0.1)
+    assert ("checkpoint is kept" in str(error.value)) == (bad > 1)
     assert all(p.isfinite().all() for p in guide.parameters())
     if bad > 1:
         assert runs.state(tmp_path / "run")["step"] == bad - 1
     else:
         assert not run.last_checkpoint.exists()
+
+
+class Falling(nn.Module):
+    """A loss that falls without end."""
+
+    def __init__(self, model, guide):
+        super().__init__()
+        self.gain = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        return -1e8 * self.gain
+
+
+def test_a_loss_that_is_finite_and_absurd_is_refused(x, tmp_path):
+    run = RunFolder.create(tmp_path / "run", {})
+    recipe = {"steps": 5, "save_every": 1, "learning_rate": 1e6, "log_every": 1}
+    with pytest.raises(NonFiniteError, match=r"got a loss of -1e\+14 at step 2; .*is kept"):
+        zoo.fit(Unused(), Unused(), Falling, x, run=run, **recipe)
+    assert runs.state(tmp_path / "run")["step"] == 1
+
+
+def test_a_diverged_run_says_so_in_one_line_when_it_is_resumed(x, tmp_path):
+    model, run = Model(), RunFolder.create(tmp_path / "run", {})
+    zoo.fit(model, Guide(), zoo.ELBO(), x, run=run, steps=1)
+    state = runs.state(tmp_path / "run")
+    state["loss"]["guide.net.weight"].fill_(float("nan"))
+    save_checkpoint(run.last_checkpoint, state)
+    with pytest.raises(NonFiniteError, match="diverged") as error:
+        zoo.fit(model, Guide(), zoo.ELBO(), x, run=run, steps=2, resume=True)
+    assert "\n" not in str(error.value)

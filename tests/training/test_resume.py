@@ -1,6 +1,7 @@
-"""A run that was ended and goes on is the run that was not ended, bit for bit."""
+"""A run that was ended and is resumed is the run that was not ended, bit for bit."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 import zoo
 from tests.training import runs
 from zoo.errors import CheckpointError, Interrupted, UsageError
+from zoo.training.checkpoint import save_checkpoint
 from zoo.training.run_folder import RunFolder
 
 
@@ -173,6 +175,35 @@ def test_a_lost_checkpoint_costs_one_checkpoint(whole, tmp_path):
     with pytest.warns(RuntimeWarning, match="going on from"):
         runs.fit_digits(tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_run_that_lost_its_checkpoints_is_refused_and_left_as_it_is(tmp_path):
+    runs.fit_digits(tmp_path / "run", steps=5)
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    before = runs.metrics(tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"expected .*checkpoints"):
+        runs.fit_digits(tmp_path / "run")
+    assert runs.metrics(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("key", ["loss", "average", "optimizer", "step", "start", "best"])
+@pytest.mark.parametrize("value", ["text", [1, 2], {"a": 1}])
+def test_a_checkpoint_with_something_else_in_it_is_refused(key, value, tmp_path):
+    runs.fit_digits(tmp_path / "run", steps=1)
+    save_checkpoint(
+        tmp_path / "run" / "checkpoints" / "last.pt", {**runs.state(tmp_path / "run"), key: value}
+    )
+    with pytest.raises(CheckpointError) as error:
+        runs.fit_digits(tmp_path / "run")
+    assert "\n" not in str(error.value)
+
+
+def test_a_resumed_run_takes_another_learning_rate_and_clip(tmp_path):
+    runs.fit_digits(tmp_path / "run", epochs=1)
+    runs.fit_digits(tmp_path / "run", epochs=2, learning_rate=1e-6, clip=1e-9)
+    rates = [line["train/learning_rate"] for line in runs.metrics(tmp_path / "run") if "train/loss" in line]
+    assert rates[4:] == pytest.approx([1e-6 * 0.9**step for step in range(4, 8)])
+    assert rates[:4] == pytest.approx([2e-3 * 0.9**step for step in range(4)])
 
 
 def test_a_checkpoint_of_another_model_is_refused_and_kept(tmp_path):

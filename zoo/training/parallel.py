@@ -76,13 +76,35 @@ def leading(action: Callable[[], T]) -> T | None:
     return result
 
 
-def any_process(flag: bool) -> bool:
-    """Whether `flag` is set in any of the processes, so that all stop at the same step."""
-    if world_size() == 1:
-        return flag
-    flags: list[Any] = [None] * world_size()
-    distributed.all_gather_object(flags, flag)
-    return any(flags)
+class AnyProcess:
+    """Whether a flag is set in any of the processes, so that all stop after the same step.
+
+    Every call starts a reduction that the next one collects: meanwhile a step is computed, so that with
+    several processes the answer is one call late and costs no time. The flags are numbers on the CPU, in a
+    group of their own: no device is waited for.
+    """
+
+    def __init__(self) -> None:
+        self._group = distributed.new_group(backend="gloo") if world_size() > 1 else None
+        self._flag = torch.zeros((), dtype=torch.int32)
+        self._pending: Any = None
+
+    def __call__(self, flag: bool) -> bool:
+        """The answer; with several processes, to the call before (False the first time)."""
+        if self._group is None:
+            return flag
+        answer = self.collect()
+        self._flag.fill_(int(flag))
+        self._pending = distributed.all_reduce(
+            self._flag, distributed.ReduceOp.MAX, group=self._group, async_op=True
+        )
+        return answer
+
+    def collect(self) -> bool:
+        """The answer to the last call."""
+        if self._pending is not None:
+            self._pending.wait()
+        return bool(self._flag)
 
 
 def _initialised() -> bool:

@@ -1,18 +1,34 @@
-"""Signals that ask a run to end."""
+"""Signals that ask a process to end: SIGTERM, and SIGINT (Ctrl-C)."""
 
+import os
 import signal
 import threading
 from typing import Any
 
+from zoo.errors import Interrupted
+
 
 class StopRequest:
-    """Within it, SIGTERM and the first SIGINT (Ctrl-C) set `received`; a second SIGINT ends the process.
+    """Within it, SIGTERM and SIGINT set `received`, or raise `Interrupted` where they come.
+
+    A command is run within ``StopRequest(at_once=True)``. The training loop is within one of its own, which
+    lets a step and the saving of a checkpoint finish. A signal is never lost: where nothing was raised
+    for it, because the work was done or an exception in a finaliser went nowhere, `Interrupted` is raised
+    at the end of the block. A second SIGINT ends the process at once, except under torchrun, which
+    sends one more to processes that have had it from the terminal.
 
     Outside the main thread signals cannot be caught, and go where they went before.
+
+    Args:
+        at_once: whether `Interrupted` is raised when the signal comes.
+
+    Raises:
+        Interrupted: see above.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: bool = False) -> None:
         self.received = False
+        self.at_once = at_once
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -21,10 +37,15 @@ class StopRequest:
                 self._before[number] = signal.signal(number, self._receive)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.received and kind is None:
+            raise Interrupted("interrupted")
 
     def _receive(self, number: int, frame: Any) -> None:
-        self.received = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        again, self.received = self.received, True
+        if again and number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
+            raise KeyboardInterrupt
+        if self.at_once and not again:
+            raise Interrupted("interrupted")

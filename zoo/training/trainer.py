@@ -1,13 +1,14 @@
 """The training loop.
 
 A run is a pure function of its options and its seed: the order of images and their noise belong to
-(seed, epoch, batch), all other noise to (seed, process, step). So a run that was killed and goes on is the
+(seed, epoch, batch), all other noise to (seed, process, step). So a run that was killed and is resumed is the
 run that was not killed, bit for bit (on the same device with as many threads).
 """
 
 import copy
 import io
 import math
+import operator
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import Interrupted, NonFiniteError, UsageError
+from zoo.errors import CheckpointError, Interrupted, NonFiniteError, UsageError
 from zoo.infer.compilation import compile_loss
 from zoo.infer.schedules import GeometricDecay
 from zoo.training import parallel
@@ -31,9 +32,10 @@ from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
 from zoo.training.signals import StopRequest
 from zoo.training.sources import floating
-from zoo.training.state import matching_checkpoint, seed_noise
+from zoo.training.state import finite_parameters, matching_checkpoint, seed_noise
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
+DIVERGED = 2.0**24  # nats a dimension: far beyond any model, and what float32 resolves to a nat
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamax": partial(torch.optim.Adamax, foreach=True),  # a loop over parameters takes twice as long
     "adam": partial(torch.optim.Adam, fused=True),
@@ -102,6 +104,7 @@ class Trainer:
         self.best: float | None = None
         self.logger: Any = NullLogger()
         self._request = StopRequest()
+        self._any_process = parallel.AnyProcess()
         self._stopping = False  # a signal was seen, by all processes
         self._warm = False  # after the first step
         self._saved_at = time.monotonic()
@@ -130,8 +133,8 @@ class Trainer:
             while self.step < self.total_steps and not self._stopping:
                 self._epoch(self.step // len(self.batches), progress)
             self._checkpoint()
-        if self._stopping:
-            raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
+            if self._stopping or self._any_process.collect() or self._request.received:
+                raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
         return Fit(self.loss, self._chosen().eval(), self.step, time.monotonic() - started)
 
     def offer(self, figure: float) -> None:
@@ -150,13 +153,18 @@ class Trainer:
         """Load the last checkpoint of a run, if it has one.
 
         Raises:
-            CheckpointError: if it is damaged or was made for another model.
+            CheckpointError: if it is damaged, was made for another model, or was lost.
         """
         if has_checkpoint(folder.checkpoints):
             self.load_state_dict(load_latest(folder.checkpoints, map_location=self.device))
+        elif folder.metrics_file.exists() and not folder.checkpoints.exists():
+            raise CheckpointError(
+                f"expected {folder.checkpoints}, the folder of the checkpoints of a run that has trained; "
+                "got nothing there; restore it, or train anew into another --out"
+            )
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a run needs to go on."""
+        """All that a run needs to be resumed."""
         return {
             "step": self.step,
             "start": self.start,
@@ -167,13 +175,19 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state.
+
+        Raises:
+            CheckpointError: if it is not one of this model and recipe.
+        """
         with matching_checkpoint():
             self.loss.load_state_dict(state["loss"])
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.start, self.best = state["step"], state.get("start", 0), state.get("best")
+            self.step, self.start = operator.index(state["step"]), operator.index(state.get("start", 0))
+            best = state.get("best")
+            self.best = None if best is None else float(best)
 
     def train_step(self, x: Tensor) -> dict[str, Tensor]:
         """One step on a batch; returns the loss and the gradient's norm, on the device."""
@@ -215,32 +229,43 @@ class Trainer:
         for x in self.batches.epoch(epoch, self.step - epoch * len(self.batches)):
             x = floating(x).to(self.device, non_blocking=True)
             seed_noise(self.device, self.seed, parallel.rank(), self.step)
+            if self.options.compile and not self._warm:
+                self._compile(x)
             with self._checks():
                 measured = self.train_step(x)
-            self._compile_once(x)
+            self._warm = True
             if self._due(self.options.log_every):
-                self._log(measured, len(x), clock, progress)
+                self._log(measured, x, clock, progress)
             if self.step % len(self.batches) == 0:
                 self._end_of_epoch()
-            if self._saves():  # last, so that a run that goes on from here has nothing to make up for
+            if self._saves():  # last, so that a run that is resumed here has nothing to make up for
                 self._checkpoint()
             if self._ends():
                 break
 
     def _checks(self) -> Any:
         """Pyro's and PyTorch's checks of values: as they are in a run's first step, off after it."""
-        return pyro.validation_enabled(False) if self._warm else nullcontext()
+        if self._warm:
+            return pyro.validation_enabled(False)
+        # What is wrong in the first step of all are the data, as PyTorch says; in a resumed run, parameters.
+        return finite_parameters() if self.step > self.start else nullcontext()
 
-    def _compile_once(self, x: Tensor) -> None:
-        if self.options.compile and not self._warm:
+    def _compile(self, x: Tensor) -> None:
+        """Compile the loss before the first step of this process.
+
+        Every step is a compiled one then, so that a run has the same bits wherever it was resumed. The eager
+        call that comes before initialises what the first batch initialises; what else it moves, running
+        statistics say, must not be moved again where a run is resumed.
+        """
+        before = copy.deepcopy(self.loss.state_dict())
+        with finite_parameters() if self.step > self.start else nullcontext():
             self.run_loss = compile_loss(self.loss, x)
-        self._warm = True
+        if self.step > self.start:
+            self.loss.load_state_dict(before)
 
     def _ends(self) -> bool:
         """Whether the run is over, or a signal has asked for its end; all processes agree."""
-        if parallel.world_size() > 1 and not self._due(self.options.log_every):
-            return False
-        self._stopping = parallel.any_process(self._request.received)
+        self._stopping = self._any_process(self._request.received)
         return self._stopping or self.step >= self.total_steps
 
     def _end_of_epoch(self) -> None:
@@ -260,13 +285,16 @@ class Trainer:
         rested = time.monotonic() - self._saved_at
         return self.step % len(self.batches) == 0 and rested > SECONDS_BETWEEN_CHECKPOINTS
 
-    def _log(self, measured: dict[str, Tensor], images: int, clock: "_Clock", progress: Progress) -> None:
+    def _log(self, measured: dict[str, Tensor], x: Tensor, clock: "_Clock", progress: Progress) -> None:
         self._require_finite()
         measured = {**measured, **getattr(self.loss, "stats", {})}
         values = {name: float(value) for name, value in measured.items()}
+        if abs(values["loss"]) > DIVERGED * x[0].numel():
+            loss = f"a loss of {values['loss']:.3g} at step {self.step}"
+            raise NonFiniteError(f"the run has diverged: got {loss}; {self._cure()}")
         rates = {
             "learning_rate": self.rate(self.step - 1),
-            "images_per_second": images * parallel.world_size() * clock.rate(self.step),
+            "images_per_second": len(x) * parallel.world_size() * clock.rate(self.step),
         }
         self.logger.scalars(self.step, {f"train/{k}": v for k, v in {**values, **rates}.items()})
         progress.update(self.step, {key: values[key] for key in ("loss", "elbo", "kl") if key in values})
@@ -282,10 +310,12 @@ class Trainer:
             stats = getattr(self.loss, "stats", {})
             bad = [name for name, value in stats.items() if not math.isfinite(value)]
             where = f" (terms: {', '.join(bad)})" if bad else " (in a gradient)"
-            raise NonFiniteError(
-                f"the loss is not finite at step {self.step + 1}{where}; the last checkpoint is kept: "
-                "try a smaller learning_rate, or clip=1"
-            )
+            raise NonFiniteError(f"the loss is not finite at step {self.step + 1}{where}; {self._cure()}")
+
+    def _cure(self) -> str:
+        if self.folder is not None and has_checkpoint(self.folder.checkpoints):
+            return "the last checkpoint is kept: resume with a smaller learning_rate, or clip=1"
+        return "train with a smaller learning_rate, or clip=1"
 
     def _schedule(self) -> None:
         for group in self.optimizer.param_groups:
@@ -299,6 +329,7 @@ class Trainer:
     def _logger(self) -> Any:
         if self.folder is None or not self.leads:
             return NullLogger()
+        self.folder.checkpoints.mkdir(exist_ok=True)  # `resume` knows by it that none was saved, not lost
         self.folder.truncate_metrics(self.step)
         return Logger(self.folder, purge_step=self.step + 1)
 
