@@ -104,13 +104,13 @@ def _pushed(distribution: Any, sample_shape: Any) -> tuple[Tensor, Tensor]:
 
 def _call_and_log_det(transform: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     if hasattr(transform, "call_and_log_det"):
-        return transform.call_and_log_det(x)  # type: ignore[no-any-return]
+        return transform.call_and_log_det(x)
     y = transform(x)
     return y, transform.log_abs_det_jacobian(x, y)
 
 
 def _inverse_and_log_det(transform: Any, y: Tensor) -> tuple[Tensor, Tensor]:
     if hasattr(transform, "inverse_and_log_det"):
-        return transform.inverse_and_log_det(y)  # type: ignore[no-any-return]
+        return transform.inverse_and_log_det(y)
     x = transform.inv(y)
     return x, -transform.log_abs_det_jacobian(x, y)

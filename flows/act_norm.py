@@ -1,4 +1,4 @@
-"""Activation normalisation: a scale and a shift a channel, set by the first batch."""
+"""Activation normalisation: a scale and a shift per channel, initialised from the first batch."""
 
 import math
 from collections.abc import Sequence
@@ -12,20 +12,24 @@ from flows.flow import Flow, Pass
 
 
 class ActNorm(Flow):
-    r"""One scale and one shift a channel (Glow, Kingma & Dhariwal 2018), arXiv:1807.03039, section 3.1.
+    r"""One scale and one shift per channel (Glow, Kingma & Dhariwal 2018), arXiv:1807.03039, section 3.1.
 
     Forward:    y = x exp(s) + b
     Inverse:    x = (y - b) exp(-s)
     log |det|:  H W sum_c s_c, without H W for vectors
 
-    The first call in training mode sets s and b such that what it returns has mean 0 and standard deviation
-    1 in every channel, whichever the direction; over all processes, where ``torch.distributed`` runs. From
-    then on both are ordinary parameters; the buffer ``initialised`` tells, and is saved with them. Before
-    that, and in evaluation mode, the map is what its parameters say: the identity, when fresh. A channel that
-    is constant, as any feature is in a batch of one vector, is moved to 0 but not scaled.
+    The first call in training mode sets s and b such that its output has mean 0 and standard deviation 1 in
+    every channel, whichever the direction; over all processes, where ``torch.distributed`` runs. From then on
+    both are ordinary parameters. The buffer ``initialised`` records that, so it is saved, copied and averaged
+    with them. In evaluation mode, and so before the first batch, the map is that of its parameters, at first
+    the identity. A channel that is constant, as any feature is in a batch of one vector, is moved to 0 but
+    not scaled.
 
     Args:
-        event_shape: D, with one scale a feature, or (C, H, W), with one a channel.
+        event_shape: D, with one scale per feature, or (C, H, W), with one per channel.
+
+    Attributes:
+        initialised: whether a batch has set s and b.
     """
 
     initialised: Tensor
@@ -37,20 +41,24 @@ class ActNorm(Flow):
         self.shift = nn.Parameter(torch.zeros_like(self.log_scale))
         self.pixels = math.prod(pixels)
         self.register_buffer("initialised", torch.tensor(False))
-        self._is_initialised = False  # the buffer's value, to be read without waiting for the device
+        self._seen_initialised = False  # a true buffer is not read again: it synchronises
 
     def _forward(self, x: Tensor, context: Tensor | None) -> Pass:
-        if self.training and not self._is_initialised:
+        if self.training and self._is_fresh():
             mean, log_sd = self._statistics(x)
             self._initialise(-log_sd, -mean * torch.exp(-log_sd))
         return torch.addcmul(self.shift, x, self.log_scale.exp()), self._log_det(x, self.log_scale)
 
     def _backward(self, y: Tensor, context: Tensor | None) -> Pass:
-        if self.training and not self._is_initialised:
+        if self.training and self._is_fresh():
             mean, log_sd = self._statistics(y)
             self._initialise(log_sd, mean)
         scale = torch.exp(-self.log_scale)
         return torch.addcmul(-self.shift * scale, y, scale), self._log_det(y, -self.log_scale)
+
+    def _is_fresh(self) -> bool:
+        self._seen_initialised = self._seen_initialised or bool(self.initialised)
+        return not self._seen_initialised
 
     def _log_det(self, x: Tensor, log_scale: Tensor) -> Tensor:
         return (self.pixels * log_scale.sum()).to(x.dtype).expand(x.shape[: -len(self.event_shape)])
@@ -78,8 +86,8 @@ class ActNorm(Flow):
         self.log_scale.copy_(log_scale)
         self.shift.copy_(shift)
         self.initialised.fill_(True)
-        self._is_initialised = True
+        self._seen_initialised = True
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
-        self._is_initialised = bool(self.initialised)
+        self._seen_initialised = bool(self.initialised)

@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from tests.flows.catalogue import CASES, every_flow, flows_of_each_class
 from tests.flows.named.case import context, density, original, point
@@ -46,6 +47,49 @@ def test_state_restores_the_density_of_another_seed(name):
     other.load_state_dict(pickle.loads(pickle.dumps(flow.state_dict())))
     y, c = point(flow, (3,), shape=flow.event_shape), context(flow, (3,))
     torch.testing.assert_close(density(other, c).log_prob(y), density(flow, c).log_prob(y), rtol=0, atol=0)
+
+
+def averaged(flow, train):
+    """The average of a flow that was made before the flow was used."""
+    average = AveragedModel(flow)
+    train(flow)
+    average.update_parameters(flow)
+    return average.module
+
+
+def then(copied):
+    def trained_first(flow, train):
+        train(flow)
+        return copied(flow)
+
+    return trained_first
+
+
+def reloaded(flow):
+    fresh = copy.deepcopy(flow)
+    for state in fresh.state_dict().values():
+        state.zero_()
+    fresh.load_state_dict(flow.state_dict())
+    return fresh
+
+
+@every_flow
+@pytest.mark.parametrize(
+    "copied", [averaged, then(copy.deepcopy), then(reloaded)], ids=["average", "deepcopy", "state"]
+)
+def test_copies_do_not_initialise_again(name, copied):
+    """State is in tensors: a call in training mode changes no copy of a flow that has been trained."""
+
+    def train(flow):
+        flow.train().inverse_and_log_det(y, c)
+
+    flow = CASES[name].make().double()
+    y, c = point(flow, (5,), shape=flow.event_shape), context(flow, (5,))
+    twin = copied(flow, train)
+    before = copy.deepcopy(twin.state_dict())
+    twin.train().inverse_and_log_det(3 + 2 * y, c)
+    for key, value in twin.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
 
 
 @every_flow

@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 from tests.catalogue import images, pair
 from tests.contracts import assert_all_close, loss_and_gradients
 from zoo import ELBO, build
+from zoo.nn.causal import PixelCNNpp, initialise
 from zoo.nn.weight_norm import (
     WeightNorm,
     WeightNormConv2d,
@@ -220,6 +221,31 @@ def test_types_and_averages():
     average.update_parameters(net)
     assert torch.equal(average.module.gain, net.gain)
     assert not average.module.needs_initialisation
+
+
+def initialised_average(net, x):
+    average = AveragedModel(net)
+    initialise(net, x)
+    average.update_parameters(net)
+    return average.module
+
+
+def reloaded(net, x):
+    fresh = copy.deepcopy(net)
+    initialise(net, x)
+    fresh.load_state_dict(net.state_dict())
+    return fresh
+
+
+@pytest.mark.parametrize("copied", [initialised_average, reloaded])
+def test_copies_of_an_initialised_causal_network_are_initialised(copied):
+    """And no call sets gains or biases, in training mode neither."""
+    x = torch.rand(4, 1, 6, 6).double()
+    twin = copied(PixelCNNpp((1, 6, 6), 1, channels=3, resnets=1).double(), x)
+    before = copy.deepcopy(twin.state_dict())
+    twin.train()(1 - x)
+    assert not twin.needs_initialisation
+    assert_all_close([*twin.state_dict().values()], [*before.values()], atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["transposed, output padding", "conv same", "dense"])
