@@ -5,13 +5,10 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
-from tests.training.runs import metrics, same, signal_in_step, state
+from tests.training.runs import Command, metrics, same, signal_in_step, state
 from zoo.cli import main as cli
 from zoo.training.run_folder import RunFolder
 
@@ -141,50 +138,30 @@ def test_interrupted_while_it_imports_it_says_so(zoo, monkeypatch):
 
 
 @pytest.fixture
-def start(tmp_path):
+def start():
     """Start a run in another process; it is killed at the end of the test."""
-    processes = []
+    commands = []
 
     def run(out, *more):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "zoo", "train", *map(str, (*SMALL, "--out", out, *more))],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        processes.append(process)
-        return process
+        commands.append(Command("train", *SMALL, "--out", out, *more))
+        return commands[-1]
 
     yield run
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-def wait_for_step(run, step):
-    deadline = time.monotonic() + 60
-    file = run / "metrics.jsonl"
-    while time.monotonic() < deadline:
-        if file.exists() and file.read_text().count("\n") > step:
-            return
-        time.sleep(0.01)
-    raise TimeoutError(f"no step {step} in {run}")
+    for command in commands:
+        command.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_process_that_was_ended_goes_on_in_another(number, start, zoo, tmp_path):
     run = tmp_path / "run"
-    process = start(run, "--epochs", 200, "--set", "save_every=3")
-    wait_for_step(run, 7)
-    asked = time.monotonic()
-    process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    command = start(run, "--epochs", 200, "--set", "save_every=3")
+    assert any(line.startswith("step 7/") for line in command.err)  # waits for it
+    os.kill(command.process.pid, number)
+    code, _, said = command.end()
     if number == signal.SIGTERM:
-        assert process.returncode == 75
+        assert code == 75
         assert "--resume" in said.splitlines()[-1]
         assert "Traceback" not in said
-        assert time.monotonic() - asked < 5
     done = state(run)["step"]
     target = done + 4
     assert (

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 from functools import partial
 
 import pyro
@@ -12,6 +13,7 @@ import torch
 from torch import distributed, nn
 
 import zoo
+from zoo.cli.main import main
 from zoo.data import Batches, Binary
 from zoo.training.checkpoint import load_checkpoint
 from zoo.training.run_folder import RunFolder
@@ -23,7 +25,10 @@ STEPS = EPOCHS * IMAGES // BATCH
 # Its children are forked from a process that has imported everything and has no threads.
 _children = multiprocessing.get_context("forkserver")
 _children.set_forkserver_preload(
-    ["zoo.runs.run", "zoo.models.vae", "zoo.training.event_file", "torch._dynamo", "tests.training.runs"]
+    [
+        *("zoo.cli.main", "zoo.runs.run", "zoo.models.vae", "zoo.training.event_file"),
+        *("torch._dynamo", "tests.training.runs"),
+    ]
 )
 
 
@@ -101,8 +106,56 @@ def in_process(function, *arguments, **keywords):
     """Call `function` in another process; returns its exit code, negative for a signal."""
     process = _children.Process(target=partial(function, **keywords), args=arguments)
     process.start()
-    process.join(600)
+    process.join()
     return process.exitcode
+
+
+class Command:
+    """The command line in another process, whose output can be waited for.
+
+    Args:
+        arguments: of ``zoo``.
+        environment: variables of that process.
+    """
+
+    def __init__(self, *arguments, **environment):
+        self.out, out = _pipe()
+        self.err, err = _pipe()
+        self.process = _children.Process(
+            target=_command, args=(list(map(str, arguments)), environment, out, err)
+        )
+        self.process.start()
+        out.close()
+        err.close()
+
+    def end(self):
+        """Wait for its end; returns the exit code, what is left of the output and of the errors."""
+        with self.out, self.err:
+            out, err = self.out.read(), self.err.read()
+        self.process.join()
+        return self.process.exitcode, out, err
+
+    def kill(self):
+        """End it, if it has not ended."""
+        self.process.kill()
+        self.out.close()
+        self.err.close()
+        self.process.join()
+
+
+def _pipe():
+    receiver, sender = _children.Pipe(duplex=False)
+    with receiver:
+        return os.fdopen(os.dup(receiver.fileno())), sender
+
+
+def _command(arguments, environment, *pipes):
+    for stream, pipe in enumerate(pipes, 1):
+        os.dup2(pipe.fileno(), stream)
+        pipe.close()
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    sys.exit(main(arguments))
 
 
 # Runs that die
@@ -238,5 +291,5 @@ def together(function, *arguments, world_size=2, **keywords):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(600)
+        process.join()
     return [process.exitcode for process in processes]

@@ -415,7 +415,7 @@ def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("children")
     command = [sys.executable, "-W", "error", __file__, str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
