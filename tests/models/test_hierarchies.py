@@ -174,7 +174,7 @@ def test_published_scales_are_never_below_one(builder):
 class LinearBlock(torch.nn.Module):
     """A block of another kind: pixels are averaged or repeated, channels mixed, auxiliary features added."""
 
-    def __init__(self, in_shape, out_shape, *, kernel=3, aux_shape=None, shortcut=True, dropout=0.0):
+    def __init__(self, in_shape, out_shape, *, kernel=3, aux_shape=None, residual=True, dropout=0.0):
         super().__init__()
         self.size = out_shape[1:]
         self.mix = torch.nn.Conv2d(in_shape[0], out_shape[0], 1)

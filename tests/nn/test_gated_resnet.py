@@ -58,15 +58,37 @@ def test_block_is_the_papers_formula():
 
 def test_without_a_shortcut_the_input_is_not_added():
     torch.manual_seed(0)
-    plain = GatedResNet((3, 4, 4), (3, 4, 4), shortcut=False)
+    plain = GatedResNet((3, 4, 4), (3, 4, 4), residual=False)
     torch.manual_seed(0)
     residual = GatedResNet((3, 4, 4), (3, 4, 4))
     x = torch.randn(2, 3, 4, 4)
     torch.testing.assert_close(residual(x), x + plain(x))
 
 
-def test_shortcut_is_left_out_where_channels_would_be_lost():
-    assert GatedResNet((3, 4, 4), (2, 4, 4)).shortcut is None
+SHORTCUTS = {
+    "none": lambda block, x: torch.zeros(()),
+    "project": lambda block, x: F.conv2d(F.avg_pool2d(x, 2), *block.shortcut[1].parameters()),
+    "pad": lambda block, x: torch.cat([F.avg_pool2d(x, 2), x.new_zeros(2, 2, 2, 2)], dim=1),
+}
+
+
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_where_channels_grow_the_shortcut_is_what_was_asked_for(shortcut):
+    plain = GatedResNet((3, 4, 4), (5, 2, 2), residual=False)
+    block = GatedResNet((3, 4, 4), (5, 2, 2), shortcut=shortcut)
+    block.load_state_dict(plain.state_dict(), strict=shortcut != "project")
+    x = torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(block(x), SHORTCUTS[shortcut](block, x) + plain(x))
+
+
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_shortcut_is_left_out_where_channels_would_be_lost(shortcut):
+    assert GatedResNet((3, 4, 4), (2, 4, 4), shortcut=shortcut).shortcut is None
+
+
+def test_another_shortcut_is_refused():
+    with pytest.raises(ValueError, match="none, project or pad; got 'identity'"):
+        GatedResNet((3, 4, 4), (4, 4, 4), shortcut="identity")
 
 
 def test_auxiliary_features_may_be_left_out():

@@ -4,8 +4,22 @@
     a, b = conv_stride(dropout(elu(u)))
     y = shortcut(x) + a * sigmoid(b)
 
-The stride sits on the second convolution, transposed where the block goes up.
+The stride sits on the second convolution, transposed where the block goes up. The published shortcut has no
+parameters: where the block has more channels than x, it pads x with zeros. So the image itself is channel 0
+of the features, which costs a weight-normalised hierarchy 10 to 17 nats at first:
+
+    ELBO in nats, mean +- standard error over three seeds     BIVA             LVAE+
+    shortcut="none"                                           -126.4 +- 0.7    -126.1 +- 1.3
+    shortcut="project"                                        -127.6 +- 1.3    -127.5 +- 1.5
+    shortcut="pad"                                            -136.9 +- 1.1    -142.7 +- 1.4
+
+on 2,000 test images, by ``zoo train biva_mnist_small --seed SEED --steps 300 --batch-size 24`` and by
+``lvae_plus_mnist_small``, SEED 0, 1, 2, one CPU thread, with ``--set binarize=static --set weight_norm=true
+--set scale=published --set learning_rate=2e-3 --set ema=0 --set free_bits=2 --set free_bits_steps=none
+--set validation=0 --images 2000 --samples 2``.
 """
+
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +27,8 @@ from torch import Tensor, nn
 
 from zoo.nn.activations import elu
 from zoo.nn.layers import Shape, resample, smaller, strides_between, transposed
+
+WhereChannelsGrow = Literal["none", "project", "pad"]
 
 
 class GatedResNet(nn.Module):
@@ -23,10 +39,14 @@ class GatedResNet(nn.Module):
         out_shape: (C', H', W').
         kernel: odd.
         aux_shape: shape (C", H", W") of the auxiliary features, if there are any; any resolution.
-        shortcut: whether x is added to the result. The shortcut has no parameters: it is averaged (down) or
-            repeated (up) to the new resolution and padded with zero channels, and left out where channels
-            would be lost.
+        residual: whether x is added to the result, averaged (down) or repeated (up) to its resolution. It is
+            left out where channels would be lost.
+        shortcut: x where channels are gained: "none", it is left out; "project", through a 1x1 convolution;
+            "pad", with zero channels, as published.
         dropout: probability, between the two convolutions.
+
+    Raises:
+        ValueError: for another shortcut.
     """
 
     def __init__(
@@ -36,7 +56,8 @@ class GatedResNet(nn.Module):
         *,
         kernel: int = 3,
         aux_shape: Shape | None = None,
-        shortcut: bool = True,
+        residual: bool = True,
+        shortcut: WhereChannelsGrow = "none",
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -46,7 +67,7 @@ class GatedResNet(nn.Module):
         self.first = nn.Conv2d(in_shape[0], channels, kernel, padding=kernel // 2)
         self.aux = resample(aux_shape, inner, kernel) if aux_shape else None
         self.second = _second(inner, (2 * channels, *out_shape[1:]), kernel)
-        self.shortcut = Shortcut(out_shape) if shortcut and channels >= in_shape[0] else None
+        self.shortcut = _shortcut(in_shape, out_shape, shortcut) if residual else None
         self.dropout = dropout
 
     def forward(self, x: Tensor, aux: Tensor | None = None) -> Tensor:
@@ -76,6 +97,17 @@ class Shortcut(nn.Module):
             x = F.interpolate(x, self.size)
         missing = self.channels - x.shape[1]
         return F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
+
+
+def _shortcut(in_shape: Shape, out_shape: Shape, where_channels_grow: WhereChannelsGrow) -> nn.Module | None:
+    if where_channels_grow not in get_args(WhereChannelsGrow):
+        raise ValueError(f"expected shortcut none, project or pad; got {where_channels_grow!r}")
+    (before, *_), (after, *size) = in_shape, out_shape
+    if before == after or (before < after and where_channels_grow == "pad"):
+        return Shortcut(out_shape)
+    if before < after and where_channels_grow == "project":
+        return nn.Sequential(Shortcut((before, *size)), nn.Conv2d(before, after, 1))
+    return None
 
 
 def _second(inner: Shape, out: Shape, kernel: int) -> nn.Module:

@@ -3,7 +3,7 @@
 Layers count upward from the image, 1 ... L. Stage i is a few residual blocks upward, from layer i - 1 to
 layer i (inference), and as many downward (generation). Whatever makes a block can be swapped:
 
-    block(in_shape, out_shape, kernel=3, aux_shape=None, shortcut=True) -> module called with (x, aux)
+    block(in_shape, out_shape, kernel=3, aux_shape=None, residual=True) -> module called with (x, aux)
 """
 
 import itertools
@@ -155,7 +155,7 @@ class Decoder(nn.Module):
         self.out_shapes = [(stage.filters, *below[1:])] * stage.blocks
         shapes = itertools.pairwise([start, *self.out_shapes])
         self.blocks = nn.ModuleList(
-            block(a, b, kernel=stage.kernel, aux_shape=aux, shortcut=j > 0)
+            block(a, b, kernel=stage.kernel, aux_shape=aux, residual=j > 0)
             for j, ((a, b), aux) in enumerate(zip(shapes, _padded(above, stage.blocks), strict=True))
         )
         self.skips = bool(above)
