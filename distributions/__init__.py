@@ -13,6 +13,7 @@ from distributions.discretized_logistic_mixture import DiscretizedLogisticMixtur
 from distributions.fused_bernoulli import FusedBernoulli
 from distributions.grid import Grid
 from distributions.grid_categorical import GridCategorical
+from distributions.normal_mixture import NormalMixture
 from distributions.precision_weighted_normal import PrecisionWeightedNormal
 from distributions.residual_normal import ResidualNormal
 from distributions.transformed import TransformedDistribution, rsample_and_log_prob
@@ -24,6 +25,7 @@ __all__ = [
     "FusedBernoulli",
     "Grid",
     "GridCategorical",
+    "NormalMixture",
     "PrecisionWeightedNormal",
     "ResidualNormal",
     "TransformedDistribution",

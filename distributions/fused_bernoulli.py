@@ -29,7 +29,7 @@ class FusedBernoulli(dist.Bernoulli):
         logits, value = broadcast_all(self.logits, value)
         if torch.compiler.is_compiling():  # the compiler fuses by itself
             return value * logits - F.softplus(logits, threshold=EXACT)
-        return _LogProb.apply(logits, value)  # type: ignore[no-untyped-call]
+        return _LogProb.apply(logits, value)
 
 
 class _LogProb(torch.autograd.Function):

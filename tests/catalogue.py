@@ -24,8 +24,10 @@ from zoo import (
     LearnedNormal,
     LogisticMixtureLikelihood,
     LogisticMixtures,
+    MixtureOfGaussians,
     NormalHead,
     StandardNormal,
+    VampPrior,
     build,
     transformed,
 )
@@ -35,9 +37,11 @@ from zoo.models.biva import Stage, biva
 from zoo.models.flow_density import pixel_density
 from zoo.models.flow_plus_plus import coupled_noise
 from zoo.models.hierarchical_vae import hierarchical_vae
+from zoo.models.hvae_vamp import conv_hvae_vamp, hvae_vamp, pixel_hvae_vamp
 from zoo.models.iwae import iwae
 from zoo.models.ladder_vae import ladder_vae, lvae
 from zoo.models.nvae import absolute, nvae
+from zoo.models.vamp_vae import vamp_vae
 from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
 from zoo.options.pixelvae import PixelVAEOptions
 from zoo.options.vae import VAEOptions
@@ -52,6 +56,13 @@ def vae(shape, *, prior: Any = None, flows=(), likelihood: Callable[..., nn.Modu
     decoder = ConvDecoder(4, shape, channels=4, strides=(2, 1))
     model = VAE(StandardNormal(4) if prior is None else prior, likelihood(decoder, shape))
     return model, AmortizedGuide(transformed(encoder, flows) if flows else encoder)
+
+
+def with_vamp_prior(shape):
+    """A VAE of convolutions whose prior is made of its posterior."""
+    model, guide = vae(shape)
+    model.prior = VampPrior(4, posterior=guide.head, image_shape=shape, num_pseudo_inputs=3)
+    return model, guide
 
 
 def couplings(seed: int = 0) -> list[AffineCoupling]:
@@ -146,6 +157,9 @@ LATENT_MAPS = VAEOptions(latent=2, channels=4, strides=(2,), spatial=True, prior
 PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "vae": vae,
     "vae, learned prior": lambda shape: vae(shape, prior=LearnedNormal(4)),
+    "vae, mixture prior": lambda shape: vae(shape, prior=MixtureOfGaussians(4, components=3)),
+    "vae, vamp prior": with_vamp_prior,
+    "vamp vae": lambda shape: vamp_vae(shape, latent=4, hidden=(5, 6), num_pseudo_inputs=3),
     "vae, flow prior": lambda shape: vae(shape, prior=transformed(StandardNormal(4), couplings())),
     "vae, flow posterior": lambda shape: vae(shape, flows=couplings()),
     "vae, conditional flow posterior": vae_conditional,
@@ -169,6 +183,13 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "nvae": nvaes(),
     "nvae, flow posterior": nvaes(flows=1),
     "nvae, absolute, logistic mixture": nvaes(law=absolute, family=mixture_of_four_levels),
+    "hvae + vamp": lambda shape: hvae_vamp(shape, latents=(3, 2), hidden=5, num_pseudo_inputs=3),
+    "convolutional hvae + vamp": lambda shape: conv_hvae_vamp(
+        shape, latents=(3, 2), hidden=5, channels=(2, 3, 2, 3), num_pseudo_inputs=3
+    ),
+    "pixel hvae + vamp": lambda shape: pixel_hvae_vamp(
+        shape, latents=(3, 2), hidden=5, channels=(2, 3, 2, 4), layers=2, num_pseudo_inputs=3
+    ),
     "density": density,
     "density, learned noise": lambda shape: density(shape, noise=learned_noise(shape)),
     "pixelcnn": pixels(PixelCNN, blocks=2, head=4, groups=True),
@@ -181,6 +202,9 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "pixelvae": PIXELVAE.build,
     "vae, pixelcnn prior": LATENT_MAPS.build,
 }
+
+WITHOUT_MEAN = ("pixelvae", "pixel hvae + vamp")  # of the likelihood: their pictures are draws
+SHARING = [name for name in PAIRS if "vamp" in name]  # whose prior is made of the guide's own head
 
 WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
 

@@ -38,6 +38,8 @@ from .models.glow import Glow as Glow
 from .models.hierarchical_vae import BottomUpGuide as BottomUpGuide
 from .models.hierarchical_vae import HierarchicalVAE as HierarchicalVAE
 from .models.hierarchy import Hierarchy as Hierarchy
+from .models.hvae_vamp import TwoLevelGuide as TwoLevelGuide
+from .models.hvae_vamp import TwoLevelVAE as TwoLevelVAE
 from .models.iwae import MarkovGuide as MarkovGuide
 from .models.iwae import MarkovVAE as MarkovVAE
 from .models.ladder_vae import LadderGuide as LadderGuide
@@ -58,6 +60,7 @@ from .nn.causal import DiagonalBiLSTM as DiagonalBiLSTM
 from .nn.causal import GatedPixelCNN as GatedPixelCNN
 from .nn.causal import PixelCNN as PixelCNN
 from .nn.causal import PixelCNNpp as PixelCNNpp
+from .nn.causal import PlainPixelCNN as PlainPixelCNN
 from .nn.causal import RowLSTM as RowLSTM
 from .nn.causal import WaveNet as WaveNet
 from .nn.convolutional import ConvDecoder as ConvDecoder
@@ -77,8 +80,10 @@ from .parts.posteriors import NormalHead as NormalHead
 from .parts.posteriors import Transformed as Transformed
 from .parts.posteriors import transformed as transformed
 from .parts.priors import LearnedNormal as LearnedNormal
+from .parts.priors import MixtureOfGaussians as MixtureOfGaussians
 from .parts.priors import StandardLogistic as StandardLogistic
 from .parts.priors import StandardNormal as StandardNormal
+from .parts.priors import VampPrior as VampPrior
 from .runs.system import System as System
 from .runs.system import build as build
 from .runs.system import load as load

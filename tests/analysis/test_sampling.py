@@ -5,7 +5,7 @@ import pyro.poutine as poutine
 import pytest
 import torch
 
-from tests.catalogue import IMAGE, PAIRS, images_for, pair, takes_grid
+from tests.catalogue import IMAGE, PAIRS, WITHOUT_MEAN, images_for, pair, takes_grid
 from tests.contracts import assert_equal_up_to_rounding, operations, seeded
 from zoo import AutoregressiveDensity, complete, reconstruct, sample
 from zoo.analysis.sampling import Tempered, tempered, upper_half
@@ -94,10 +94,9 @@ def has_latents(name):
 
 
 AUTOREGRESSIVE = [name for name in PAIRS if not has_latents(name)]
-WITHOUT_MEAN = "pixelvae"
 
 
-@pytest.mark.parametrize("name", [name for name in PAIRS if name not in (*AUTOREGRESSIVE, WITHOUT_MEAN)])
+@pytest.mark.parametrize("name", [name for name in PAIRS if name not in (*AUTOREGRESSIVE, *WITHOUT_MEAN)])
 def test_reconstructions_are_means_given_a_posterior_draw(name):
     model, guide = pair(name)
     x = images_for(name)
@@ -107,9 +106,10 @@ def test_reconstructions_are_means_given_a_posterior_draw(name):
     torch.testing.assert_close(pictures, expected.detach())
 
 
-def test_reconstructions_are_draws_where_the_likelihood_has_no_mean():
-    model, guide = pair(WITHOUT_MEAN)
-    x = images_for(WITHOUT_MEAN)
+@pytest.mark.parametrize("name", WITHOUT_MEAN)
+def test_reconstructions_are_draws_where_the_likelihood_has_no_mean(name):
+    model, guide = pair(name)
+    x = images_for(name)
     pictures = seeded(reconstruct, model, guide, x)
     assert not pictures.requires_grad
     assert torch.equal(pictures, seeded(lambda: Joint(model, guide, x).sample()["x"].prior.sample()))

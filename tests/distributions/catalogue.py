@@ -17,6 +17,7 @@ from distributions import (
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
     GridCategorical,
+    NormalMixture,
     PrecisionWeightedNormal,
     ResidualNormal,
 )
@@ -48,6 +49,10 @@ def precision_weighted_normal(loc1, log_scale1, loc2, log_scale2, **options):
     return PrecisionWeightedNormal(first, second, **options)
 
 
+def normal_mixture(logits, loc, log_scale, **options):
+    return NormalMixture(logits, loc, log_scale.exp(), **options)
+
+
 def discretized_logistic(loc, log_scale, **options):
     return DiscretizedLogistic(loc, 2 * log_scale, **options)
 
@@ -69,6 +74,8 @@ def clamped_mixture(logits, loc, log_scale, **options):
 
 CONTINUOUS = {
     "residual_normal": Case(((2,),) * 4, residual_normal),
+    "normal_mixture": Case(((2, 3), (2, 3, 4), (2, 3, 4)), normal_mixture),
+    "normal_mixture_of_maps": Case(((2, 3), (2, 3, 2, 2, 1), (2, 3, 2, 2, 1)), normal_mixture),
     "precision_weighted_normal": Case(((2,),) * 4, precision_weighted_normal),
 }
 DISCRETE = {

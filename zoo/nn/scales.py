@@ -21,3 +21,8 @@ def wide_softplus_scale(raw: Tensor) -> Tensor:
     Never below 1: under it no posterior is narrower than a standard normal prior.
     """
     return torch.exp(0.5 * F.softplus(raw))
+
+
+def bounded_scale(raw: Tensor) -> Tensor:
+    """exp(clamp(raw, -6, 2) / 2): a log-variance between -6 and 2, as in VampPrior's published code."""
+    return torch.exp(0.5 * raw.clamp(-6.0, 2.0))

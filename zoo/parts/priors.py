@@ -5,7 +5,10 @@ from typing import Any
 
 import pyro.distributions as dist
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from distributions import NormalMixture
+from distributions.base_normal import base_normal
 
 
 class Standard(nn.Module):
@@ -69,6 +72,102 @@ class LearnedNormal(nn.Module):
     def forward(self) -> Any:
         """p(z), event shape `latent`."""
         return dist.Normal(self.loc, self.log_scale.exp()).to_event(self.loc.dim())
+
+
+class MixtureOfGaussians(nn.Module):
+    """p(z) = sum_c pi_c N(z; loc_c, diag(scale_c^2)), all of it learned.
+
+    At first the weights are equal, the scales 1 and the locations draws from N(0, I).
+
+    Args:
+        latent: D for a vector, or the shape of a feature map (D, H, W).
+        components: C.
+
+    Raises:
+        ValueError: without components.
+    """
+
+    def __init__(self, latent: int | Sequence[int], *, components: int = 10) -> None:
+        super().__init__()
+        if components < 1:
+            raise ValueError(f"expected at least one component; got {components}")
+        shape = (components, *_event_shape(latent))
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.loc = nn.Parameter(torch.randn(shape))
+        self.log_scale = nn.Parameter(torch.zeros(shape))
+
+    def forward(self) -> NormalMixture:
+        """p(z), event shape `latent`."""
+        return NormalMixture(self.logits, self.loc, self.log_scale.exp())
+
+
+class VampPrior(nn.Module):
+    """p(z) = 1/C sum_c q(z | u_c): the posterior at learned pseudo-inputs u_c (arXiv:1705.07120).
+
+    The head is the guide's own and not a copy: its parameters are shared, and the prior's gradient reaches
+    them too. Copy the model and the guide together therefore, ``copy.deepcopy((model, guide))``.
+    The head runs on the C pseudo-inputs once a run of the model, however many samples that run is of. The KL
+    has no closed form; KL(q(z | x) || p(z)) <= log C at x = u_c.
+
+    Args:
+        latent: D for a vector, or the shape of a feature map (D, H, W), as `posterior` has it.
+        posterior: the guide's head, called with images (C, *image_shape), returns q(z | u).
+        image_shape: (C, H, W).
+        num_pseudo_inputs: C, the number of components.
+        takes: the encoding of the images (`zoo.data.encodings`), which bounds the pseudo-inputs: -1 .. 1 for
+            "grid", otherwise 0 .. 1.
+
+    Raises:
+        ValueError: without pseudo-inputs, or if `posterior` is of another shape.
+    """
+
+    def __init__(
+        self,
+        latent: int | Sequence[int],
+        *,
+        posterior: Any,
+        image_shape: Sequence[int],
+        num_pseudo_inputs: int = 500,
+        takes: str = "binary",
+    ) -> None:
+        super().__init__()
+        if num_pseudo_inputs < 1:
+            raise ValueError(f"expected at least one pseudo-input; got {num_pseudo_inputs}")
+        shape = _event_shape(latent)
+        of_posterior = getattr(posterior, "event_shape", shape)
+        if tuple(of_posterior) != shape:
+            raise ValueError(f"expected a posterior over a latent of shape {shape}; got {of_posterior}")
+        self.posterior: Any = posterior
+        self.low = -1.0 if takes == "grid" else 0.0
+        unit = 0.05 + 0.01 * torch.randn(num_pseudo_inputs, *image_shape)  # as published: dark images
+        self.raw = nn.Parameter(self.low + unit * (1 - self.low))
+
+    @property
+    def pseudo_inputs(self) -> Tensor:
+        """u, (C, *image_shape); without gradient where it would leave the interval."""
+        return self.raw.clamp(self.low, 1.0)
+
+    @torch.no_grad()
+    def start_at(self, images: Tensor, *, std: float = 0.01) -> None:
+        """Start the pseudo-inputs at the first C of the images (N, *image_shape), with some noise.
+
+        Raises:
+            ValueError: if there are too few images.
+        """
+        if len(images) < len(self.raw):
+            raise ValueError(f"expected at least {len(self.raw)} images to start at; got {len(images)}")
+        start = images[: len(self.raw)].to(self.raw)
+        self.raw.copy_(start + std * torch.randn_like(start))
+
+    def forward(self) -> Any:
+        """p(z), batch shape (): a `NormalMixture` for normal posteriors, otherwise Pyro's mixture."""
+        q = self.posterior(self.pseudo_inputs)
+        equal = torch.zeros(len(self.raw), dtype=self.raw.dtype, device=self.raw.device)
+        try:
+            normal = base_normal(q)
+        except TypeError:
+            return dist.MixtureSameFamily(dist.Categorical(logits=equal), q)
+        return NormalMixture(equal, normal.loc, normal.scale)
 
 
 def _event_shape(latent: int | Sequence[int]) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
+from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, PlainPixelCNN, RowLSTM, WaveNet
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ CASES = {
     "pixelcnn given a class": Case(lambda: PixelCNN((1, 4, 3), 1, channels=3, blocks=2, head=4, context=2)),
     "pixelcnn given a map": Case(
         lambda: PixelCNN((1, 4, 3), 1, channels=3, blocks=2, head=4, context=(2, 4, 3))
+    ),
+    "plain": Case(lambda: PlainPixelCNN((1, 5, 6), 1, channels=3, layers=3), blind=True),
+    "plain of colours": Case(lambda: PlainPixelCNN((3, 4, 5), 6, channels=6, layers=2, groups=3), blind=True),
+    "plain given a map": Case(
+        lambda: PlainPixelCNN((1, 4, 3), 1, channels=3, layers=2, context=(2, 4, 3)), blind=True
     ),
     "gated": Case(lambda: GatedPixelCNN((1, 5, 6), 1, channels=4, layers=4, head=4, kernel=5)),
     "gated of colours": Case(
