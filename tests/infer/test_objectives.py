@@ -366,7 +366,7 @@ def test_a_global_latent_is_refused_whatever_the_batch(run, n):
     def guide(x):
         pyro.sample("shared", dist.Normal(0.0, 1.0))
 
-    with pytest.raises(ValueError, match=r"one term an image at site 'shared'.*no global latents"):
+    with pytest.raises(ValueError, match=r"got 'shared' in no plate.*no global latents"):
         run(GlobalLatent(), guide, images(n, dtype=torch.float32))
 
 

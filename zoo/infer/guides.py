@@ -77,7 +77,7 @@ class Guide(Program):
             features = self.bottom_up(features)
         drawn = recorder.drawn
         hidden = poutine.block(hide_fn=lambda site: site["is_observed"] or site["name"] in drawn)
-        with hidden, Answer(self, features, drawn, len(x)):
+        with hidden, Answer(self, features, drawn):
             self.model(x)
 
 

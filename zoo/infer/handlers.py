@@ -8,13 +8,13 @@ seeing the prior and the features that the model shows there; what the guide dre
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from pyro.distributions.util import scale_and_mask
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 from torch.distributions import kl_divergence
 
 from distributions.transformed import is_scored_as_drawn, rsample_and_log_prob
+from zoo.infer.plates import PerImage
 
 
 class Answers(Protocol):
@@ -33,8 +33,7 @@ class Site(NamedTuple):
         posterior: q(site | ...), None where the site is observed.
         value: (N, ...).
         early: whether the guide drew it before the model ran, so that the prior may depend on it.
-        scale, mask: of Pyro's handlers, for the log probabilities.
-        rows: N.
+        of_model, of_guide: how log probabilities under the prior and the posterior become one term an image.
         drawn_log_q: log q of the value, from the pass that drew it (see `Draws`); None where there is none.
     """
 
@@ -43,9 +42,8 @@ class Site(NamedTuple):
     posterior: Any
     value: Tensor
     early: bool
-    scale: Any
-    mask: Any
-    rows: int
+    of_model: PerImage
+    of_guide: PerImage
     drawn_log_q: Tensor | None = None
 
     @property
@@ -59,28 +57,16 @@ class Site(NamedTuple):
             return torch.zeros_like(self.log_q())
         if self.prior is self.posterior:
             return self.log_q()
-        return self._per_image(self.prior.log_prob(self.value))
+        return self.of_model(self.prior.log_prob(self.value))
 
     def log_q(self) -> Tensor:
         """Log q of the value, (N,), in nats; its gradient is total, through the value too."""
         drawn = self.drawn_log_q
-        return self._per_image(self.posterior.log_prob(self.value) if drawn is None else drawn)
+        return self.of_guide(self.posterior.log_prob(self.value) if drawn is None else drawn)
 
     def kl(self) -> Tensor:
         """KL(q || p) in closed form, (N,), in nats; NotImplementedError where Pyro knows none."""
-        return self._per_image(kl_divergence(self.posterior, self.prior))
-
-    def _per_image(self, term: Tensor) -> Tensor:
-        term = _weighted(term, self.scale, self.mask)
-        if term.dim() == 1 and len(term) == self.rows:
-            return term
-        if term.dim() > 1 and len(term) == self.rows:
-            return term.flatten(1).sum(1)
-        raise ValueError(
-            f"expected one term an image at site {self.name!r}, shape ({self.rows},); got "
-            f"{tuple(term.shape)}: every site needs the batch as its leading dimension (expand the prior; "
-            "no global latents)"
-        )
+        return self.of_model(kl_divergence(self.posterior, self.prior))
 
 
 class Draws(Messenger):
@@ -133,13 +119,25 @@ class CopiedData(Messenger):
             msg["value"] = value.repeat(self.k, *[1] * (value.dim() - 1))
 
 
-class Answer(Messenger):
-    """Answers the latent sites of a running model with a guide's posteriors."""
+class Answered(NamedTuple):
+    """One sample statement of the model's run: its prior or likelihood, its posterior, Pyro's message."""
 
-    def __init__(self, guide: Answers, features: Any, drawn: dict[str, Any], rows: int) -> None:
+    prior: Any
+    posterior: Any
+    message: Any
+
+
+class Answer(Messenger):
+    """Answers the latent sites of a running model with a guide's posteriors.
+
+    Attributes:
+        sites: every sample statement of the run, by name.
+    """
+
+    def __init__(self, guide: Answers, features: Any, drawn: dict[str, Any]) -> None:
         super().__init__()
-        self.guide, self.features, self.drawn, self.rows = guide, features, drawn, rows
-        self.sites: dict[str, Site] = {}
+        self.guide, self.features, self.drawn = guide, features, drawn
+        self.sites: dict[str, Answered] = {}
         self._priors: dict[str, Any] = {}
 
     def _pyro_sample(self, msg: Any) -> None:
@@ -158,16 +156,5 @@ class Answer(Messenger):
         if site_is_subsample(msg) or msg["infer"].get("_deterministic"):
             return
         name, fn = msg["name"], msg["fn"]
-        latent = name in self._priors
-        prior, posterior = (self._priors[name], fn) if latent else (fn, None)
-        early = latent and name in self.drawn
-        log_q = drawn_log_prob(self.drawn[name] if early else msg)
-        self.sites[name] = Site(
-            name, prior, posterior, msg["value"], early, msg["scale"], msg["mask"], self.rows, log_q
-        )
-
-
-def _weighted(term: Tensor, scale: Any, mask: Any) -> Tensor:
-    if mask is None and isinstance(scale, float) and scale == 1.0:
-        return term
-    return scale_and_mask(term, scale, mask)
+        prior, posterior = (self._priors[name], fn) if name in self._priors else (fn, None)
+        self.sites[name] = Answered(prior, posterior, msg)

@@ -10,7 +10,8 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from zoo.infer.guides import Guide, OrdinaryGuide
-from zoo.infer.handlers import Answer, CopiedData, Draws, Recorder, Site, drawn_log_prob
+from zoo.infer.handlers import Answer, Answered, CopiedData, Draws, Recorder, Site, drawn_log_prob
+from zoo.infer.plates import batch_dim, per_image
 from zoo.infer.programs import map_tensors
 
 
@@ -57,11 +58,11 @@ class Joint:
             k: runs an image.
             given: values (k B, ...) of latents that are observed, by site.
         """
-        answer = Answer(self.guide, below.features, below.drawn, k * len(self.x))
+        answer = Answer(self.guide, below.features, below.drawn)
         observed = condition(data=given) if given else nullcontext()
         with CopiedData(len(self.x), k), answer as run, observed:
             self.model(copies(self.x, k))
-        return {**run.sites, **_guide_only(below.drawn, run)}
+        return _sites(run.sites, below.drawn, len(self.x), k)
 
 
 class BottomUp(NamedTuple):
@@ -104,30 +105,33 @@ def copies(tree: Any, k: int) -> Any:
     return map_tensors(lambda t: repeat(t, "b ... -> (k b) ...", k=k), tree)
 
 
-def _guide_only(drawn: dict[str, Any], run: Answer) -> dict[str, Site]:
-    """The auxiliary variables, which count with -log q alone.
+def _sites(answered: dict[str, Answered], drawn: dict[str, Any], images: int, k: int) -> dict[str, Site]:
+    """The sites of a run over k copies of the images; the guide's auxiliary variables count with -log q.
 
     Raises:
-        ValueError: if the guide samples a variable that the model has not and that is not auxiliary.
+        ValueError: if there is no one batch dimension (`zoo.infer.plates.batch_dim`), or the guide samples a
+            variable that the model has not and that is not auxiliary.
     """
-    alone = {name: msg for name, msg in drawn.items() if name not in run.sites}
-    for name, msg in alone.items():
-        if not msg["infer"].get("is_auxiliary"):
-            raise ValueError(
-                f"the guide samples {name!r}, which the model does not: rename the site, or mark it "
-                'auxiliary with infer={"is_auxiliary": True}'
-            )
-    return {
-        name: Site(
-            name,
-            None,
-            msg["fn"],
-            msg["value"],
-            True,
-            msg["scale"],
-            msg["mask"],
-            run.rows,
-            drawn_log_prob(msg),
+    rows = k * images
+    dim = batch_dim({name: a.message["cond_indep_stack"] for name, a in answered.items()}, rows)
+    found = {}
+    for name, (prior, posterior, msg) in answered.items():
+        of_model = of_guide = per_image(msg, dim, rows, images)
+        if early := posterior is not None and name in drawn:
+            of_guide = per_image(drawn[name], dim, rows, images)
+        log_q = drawn_log_prob(drawn[name] if early else msg)
+        found[name] = Site(name, prior, posterior, msg["value"], early, of_model, of_guide, log_q)
+    for name, msg in drawn.items():
+        if name not in answered:
+            _require_auxiliary(name, msg)
+            own = per_image(msg, dim, rows, images)
+            found[name] = Site(name, None, msg["fn"], msg["value"], True, own, own, drawn_log_prob(msg))
+    return found
+
+
+def _require_auxiliary(name: str, msg: Any) -> None:
+    if not msg["infer"].get("is_auxiliary"):
+        raise ValueError(
+            f"the guide samples {name!r}, which the model does not: rename the site, or mark it "
+            'auxiliary with infer={"is_auxiliary": True}'
         )
-        for name, msg in alone.items()
-    }
