@@ -42,6 +42,7 @@ from zoo.models.iwae import iwae
 from zoo.models.ladder_vae import ladder_vae, lvae
 from zoo.models.nvae import absolute, nvae
 from zoo.models.vamp_vae import vamp_vae
+from zoo.models.vdvae import vdvae
 from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
 from zoo.options.pixelvae import PixelVAEOptions
 from zoo.options.vae import VAEOptions
@@ -131,6 +132,12 @@ def nvaes(**options):
     return lambda shape: nvae(shape, **(sizes | options))
 
 
+def vdvaes(**options):
+    """VDVAE of three blocks on two resolutions."""
+    sizes = {"blocks": (2, 1), "encoder_blocks": (1, 1), "factors": (2,), "width": 8, "latent": 2}
+    return lambda shape: vdvae(shape, **(sizes | options))
+
+
 def pixels(network: Callable[..., Any], family: Callable[[int], Any] = Bernoullis, **sizes):
     """An autoregressive density; where `groups` is true a pixel's channels come one after the other."""
 
@@ -190,6 +197,7 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "pixel hvae + vamp": lambda shape: pixel_hvae_vamp(
         shape, latents=(3, 2), hidden=5, channels=(2, 3, 2, 4), layers=2, num_pseudo_inputs=3
     ),
+    "vdvae": vdvaes(),
     "density": density,
     "density, learned noise": lambda shape: density(shape, noise=learned_noise(shape)),
     "pixelcnn": pixels(PixelCNN, blocks=2, head=4, groups=True),

@@ -56,6 +56,8 @@ from .models.real_nvp import RealNVP as RealNVP
 from .models.semi_supervised_biva import SemiSupervisedBIVA as SemiSupervisedBIVA
 from .models.semi_supervised_biva import SemiSupervisedBIVAGuide as SemiSupervisedBIVAGuide
 from .models.vae import VAE as VAE
+from .models.vdvae import VDVAE as VDVAE
+from .models.vdvae import VDVAEGuide as VDVAEGuide
 from .nn.causal import DiagonalBiLSTM as DiagonalBiLSTM
 from .nn.causal import GatedPixelCNN as GatedPixelCNN
 from .nn.causal import PixelCNN as PixelCNN

@@ -9,6 +9,7 @@ from tests.catalogue import PAIRS, SHARING, images, images_for, pair
 from tests.contracts import Calls
 from zoo import ELBO, ImportanceWeighted, WaveNet, log_likelihood, log_weights
 from zoo.analysis.sampling import reconstruct
+from zoo.models.vdvae import Bottleneck
 from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.cells import ResidualCell
 from zoo.nn.gated_resnet import GatedResNet
@@ -19,7 +20,8 @@ BIVAS = [name for name in PAIRS if name.startswith("biva")]
 bivas = pytest.mark.parametrize("name", BIVAS)
 
 
-NETWORKS = (GatedResNet, MLP, ConvNet, CausalNetwork, WaveNet, Shaped, ResidualCell, MaskedCell)
+CELLS = (ResidualCell, MaskedCell, Bottleneck)
+NETWORKS = (GatedResNet, MLP, ConvNet, CausalNetwork, WaveNet, Shaped, *CELLS)
 
 
 def blocks(module):
