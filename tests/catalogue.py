@@ -323,6 +323,17 @@ FAMILIES: dict[str, tuple[int, Callable[[Tensor], Any]]] = {
     "one categorical": (3, lambda r: dist.Categorical(logits=r)),
     "bernoulli": (4, lambda r: dist.Bernoulli(logits=r).to_event(1)),
     "poisson": (4, lambda r: dist.Poisson(positive(r)).to_event(1)),
+    "von mises": (8, lambda r: dist.VonMises(r[:, :4], positive(r[:, 4:])).to_event(1)),
+    "asymmetric laplace": (
+        12,
+        lambda r: dist.AsymmetricLaplace(r[:, :4], positive(r[:, 4:8]), positive(r[:, 8:])).to_event(1),
+    ),
+    "mixture of normals": (
+        18,
+        lambda r: dist.MixtureOfDiagNormals(
+            r[:, :8].reshape(-1, 2, 4), positive(r[:, 8:16]).reshape(-1, 2, 4), r[:, 16:]
+        ),
+    ),
 }
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from zoo.errors import NonFiniteError, UsageError
 from zoo.infer.joint import Joint
-from zoo.infer.noise import SampleStreams
+from zoo.infer.noise import NotByRowError, SampleStreams
 from zoo.infer.weight_statistics import WeightStatistics
 from zoo.seeds import mixed_seed
 
@@ -45,7 +45,8 @@ def log_weights(
         guide: a `zoo.Guide` or any Pyro program; ``guide(x)`` samples the model's latents.
         x: images (B, ...).
         k: samples an image.
-        chunk: samples an image in one pass of model and guide; changes memory and speed only.
+        chunk: samples an image in one pass of model and guide; changes memory and speed only. One sample at a
+            time where the noise cannot be drawn by rows (`zoo.infer.noise`).
         seed: of the noise; drawn from PyTorch's generator by default.
 
     Raises:
@@ -73,8 +74,7 @@ def weight_chunks(
         joint = Joint(model, guide, x)
         for start in range(0, k, step):
             stop = min(start + step, k)
-            sites = joint.sample(stop - start, SampleStreams(seed, start, stop, x.device))
-            yield _checked(_log_weight(sites, stop - start))
+            yield _checked(_log_weights(joint, seed, start, stop))
 
 
 def rows_at_once(x: Tensor) -> int:
@@ -227,6 +227,15 @@ def _has_latents(model: Any, guide: Any, x: Tensor) -> bool:
     with evaluating(model, guide):
         sites = Joint(model, guide, x).sample(1, SampleStreams(0, 0, 1, x.device))
     return any(not site.observed for site in sites.values())
+
+
+def _log_weights(joint: Joint, seed: int, start: int, stop: int) -> Tensor:
+    """The log weights of samples `start` to `stop`, in one pass where their noise can be drawn in one."""
+    try:
+        sites = joint.sample(stop - start, SampleStreams(seed, start, stop, joint.x.device))
+    except NotByRowError:
+        return torch.cat([_log_weights(joint, seed, i, i + 1) for i in range(start, stop)])
+    return _log_weight(sites, stop - start)
 
 
 def _log_weight(sites: dict[str, Any], k: int) -> Tensor:
