@@ -78,7 +78,7 @@ class NormalMixture(dist.TorchDistribution):
         return (squares_and_values.unsqueeze(-2) @ weight.mT).squeeze(-2) + constant
 
     @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
+    def has_rsample(self) -> bool:
         """Whether ``rsample`` has the whole gradient: where the weights are not learned."""
         return not self.logits.requires_grad
 
