@@ -7,6 +7,7 @@ from .analysis.sampling import complete as complete
 from .analysis.sampling import reconstruct as reconstruct
 from .analysis.sampling import sample as sample
 from .data import load_data as load_data
+from .infer.capacity import CapacityELBO as CapacityELBO
 from .infer.compilation import compile_loss as compile_loss
 from .infer.guides import AmortizedGuide as AmortizedGuide
 from .infer.guides import Dequantization as Dequantization
@@ -18,10 +19,15 @@ from .infer.initialisation import initialise as initialise
 from .infer.layers_above import above as above
 from .infer.objectives import ELBO as ELBO
 from .infer.objectives import ImportanceWeighted as ImportanceWeighted
+from .infer.path_gradients import DReG as DReG
+from .infer.path_gradients import StickingTheLanding as StickingTheLanding
+from .infer.posterior_divergence import MutualPosteriorDivergence as MutualPosteriorDivergence
 from .infer.programs import Program as Program
 from .infer.programs import batch_plate as batch_plate
 from .infer.programs import latent as latent
 from .infer.regularised import RegularisedELBO as RegularisedELBO
+from .infer.renyi import Renyi as Renyi
+from .infer.renyi import VRMax as VRMax
 from .infer.semi_supervised import SemiSupervised as SemiSupervised
 from .infer.semi_supervised import classify as classify
 from .infer.semi_supervised import error_rate as error_rate

@@ -1,0 +1,83 @@
+"""Rényi divergences' variational bounds (Li & Turner 2016), arXiv:1602.02311.
+
+    L_alpha = 1 / (1 - alpha) log E_q[w^(1 - alpha)],   w = p(x, z) / q(z | x)
+
+L_1 is the ELBO, L_0 = log p(x), and L falls with alpha. Of K samples' means in place of the expectation, the
+estimate at alpha = 0 is the importance-weighted bound; for alpha >= 0 it is below log p(x) in expectation;
+for alpha < 0 it need not be. With K = 1 it is the ELBO's for every alpha.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.infer.objectives import Bound, monte_carlo
+from zoo.settings import require
+
+
+class Renyi:
+    """The bound of order alpha by K samples: a lower bound on log p(x) for alpha >= 0, otherwise none.
+
+    Args:
+        k: samples of z an image.
+        alpha: order; 1 for the ELBO, 0 for `zoo.ImportanceWeighted`.
+
+    Raises:
+        UsageError: if k is smaller than 1.
+    """
+
+    def __init__(self, k: int, alpha: float = 0.5) -> None:
+        require(k >= 1, "k >= 1", k)
+        require(math.isfinite(alpha), "a finite alpha (VRMax is the limit of -inf)", alpha)
+        self.k, self.alpha = k, alpha
+
+    def __call__(self, model: Any, guide: Any) -> "RenyiLoss":
+        """The loss of this pair."""
+        return RenyiLoss(model, guide, self)
+
+    def bound(self, log_w: Tensor) -> Tensor:
+        """L_alpha from log weights (K, B), (B,)."""
+        if self.alpha == 1:
+            return log_w.mean(0)
+        power = 1 - self.alpha
+        return (torch.logsumexp(power * log_w, 0) - math.log(self.k)) / power
+
+
+class VRMax(Renyi):
+    """max_k log w_k, the limit of alpha = -infinity: backward passes of the largest weight only.
+
+    No bound on log p(x): it may be above by at most log K.
+
+    Args:
+        k: samples of z an image.
+
+    Raises:
+        UsageError: if k is smaller than 1.
+    """
+
+    def __init__(self, k: int) -> None:
+        super().__init__(k)
+        self.alpha = -math.inf
+
+    def bound(self, log_w: Tensor) -> Tensor:
+        """The largest log weight, (B,)."""
+        return log_w.max(0).values
+
+
+class RenyiLoss(Bound):
+    """Minus the estimate in training, mean nats an image; minus the mean log weight, the ELBO, otherwise."""
+
+    def __init__(self, model: Any, guide: Any, objective: Renyi) -> None:
+        super().__init__(model, guide, k=objective.k, kl=monte_carlo)
+        self.objective = objective
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Minus L_alpha in training, minus the ELBO otherwise."""
+        terms = self.terms(x)
+        self.stats = terms.means()
+        log_w = terms.elbo()
+        bound = self.objective.bound(log_w)
+        self.stats["bound"] = bound.detach().mean()
+        return -(bound if self.training else log_w).mean()
