@@ -4,6 +4,7 @@ Each constructor takes the image's shape and returns model and guide.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pyro.distributions as dist
@@ -32,6 +33,7 @@ from zoo import (
     transformed,
 )
 from zoo.experiments import names
+from zoo.models import vae as vaes
 from zoo.models.autoregressive import autoregressive
 from zoo.models.biva import Stage, biva
 from zoo.models.flow_density import pixel_density
@@ -44,9 +46,8 @@ from zoo.models.nvae import absolute, nvae
 from zoo.models.vamp_vae import vamp_vae
 from zoo.models.vdvae import vdvae
 from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
-from zoo.options.pixelvae import PixelVAEOptions
-from zoo.options.vae import VAEOptions
 from zoo.parts.posteriors import normal_with_flow
+from zoo.parts.priors import pixelcnn_prior
 
 IMAGE = (1, 6, 5)  # height and width differ, and one is odd
 SHAPES = [(1, 3, 3), (3, 8, 8), (1, 28, 28), (1, 7, 7), (2, 9, 6), (1, 1, 3), (1, 4, 1)]
@@ -139,14 +140,8 @@ def vdvaes(**options):
 
 
 def pixels(network: Callable[..., Any], family: Callable[[int], Any] = Bernoullis, **sizes):
-    """An autoregressive density; where `groups` is true a pixel's channels come one after the other."""
-
-    def pair(shape):
-        groups = {"groups": shape[0]} if sizes.get("groups") else {}
-        of_pixels = family(shape[0])
-        return autoregressive(network(shape, of_pixels.size, channels=4, **(sizes | groups)), of_pixels)
-
-    return pair
+    """An autoregressive density."""
+    return partial(autoregressive, network=partial(network, channels=4, **sizes), likelihood=family)
 
 
 def of_four_levels(channels):
@@ -157,8 +152,21 @@ def mixture_of_four_levels(channels):
     return LogisticMixtures(channels, 2, 4)
 
 
-PIXELVAE = PixelVAEOptions(channels=4, layers=2, latent=3, strides=(2,), decoder_channels=4)
-LATENT_MAPS = VAEOptions(latent=2, channels=4, strides=(2,), spatial=True, prior_pixelcnn=2)
+PIXELVAE = partial(
+    vaes.pixelvae,
+    latent=3,
+    strides=(2,),
+    decoder_channels=4,
+    network=partial(GatedPixelCNN, channels=4, layers=2, kernel=3),
+)
+LATENT_MAPS = partial(
+    vaes.vae,
+    latent=2,
+    channels=4,
+    strides=(2,),
+    spatial=True,
+    prior=partial(pixelcnn_prior, channels=4, layers=2),
+)
 
 
 PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
@@ -200,15 +208,15 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "vdvae": vdvaes(),
     "density": density,
     "density, learned noise": lambda shape: density(shape, noise=learned_noise(shape)),
-    "pixelcnn": pixels(PixelCNN, blocks=2, head=4, groups=True),
-    "pixelcnn, categorical": pixels(PixelCNN, of_four_levels, blocks=1, head=4, groups=True),
+    "pixelcnn": pixels(PixelCNN, blocks=2, head=4),
+    "pixelcnn, categorical": pixels(PixelCNN, of_four_levels, blocks=1, head=4),
     "gated pixelcnn, logistic mixture": pixels(GatedPixelCNN, mixture_of_four_levels, layers=2, head=4),
     "pixelcnnpp with dropout": pixels(PixelCNNpp, resnets=1, resolutions=2, dropout=0.3),
-    "row lstm": pixels(RowLSTM, layers=2, head=4, groups=True),
-    "diagonal bilstm": pixels(DiagonalBiLSTM, layers=1, head=4, groups=True),
-    "wavenet": pixels(WaveNet, dilations=(1, 2), skip=4, head=4, groups=True),
-    "pixelvae": PIXELVAE.build,
-    "vae, pixelcnn prior": LATENT_MAPS.build,
+    "row lstm": pixels(RowLSTM, layers=2, head=4),
+    "diagonal bilstm": pixels(DiagonalBiLSTM, layers=1, head=4),
+    "wavenet": pixels(WaveNet, dilations=(1, 2), skip=4, head=4),
+    "pixelvae": PIXELVAE,
+    "vae, pixelcnn prior": LATENT_MAPS,
 }
 
 WITHOUT_MEAN = ("pixelvae", "pixel hvae + vamp")  # of the likelihood: their pictures are draws
@@ -235,7 +243,7 @@ SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with coun
     "vae": {"channels": 4},
     "nice": {"layers": 2, "hidden": (4,)},
     "real_nvp": {"layers": 1, "scales": None, "hidden": (4,)},
-    "glow": {"steps": 1, "scales": None, "hidden": (4,)},
+    "glow": {"depth": 1, "scales": None, "hidden": (4,)},
     "flow_plus_plus": {
         "layers": (1, 1, 1),
         "components": 2,
@@ -285,7 +293,7 @@ def takes_grid(name: str) -> bool:
 def images_of(system: Any, n: int = 2) -> Tensor:
     """Images that a system takes, in float32."""
     x = images(n, system.image_shape, dtype=torch.float32)
-    return 2 * x - 1 if system.experiment.system.takes == "grid" else x
+    return 2 * x - 1 if system.model.takes == "grid" else x
 
 
 class Answers(nn.Module):

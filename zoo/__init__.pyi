@@ -92,7 +92,8 @@ from .parts.priors import MixtureOfGaussians as MixtureOfGaussians
 from .parts.priors import StandardLogistic as StandardLogistic
 from .parts.priors import StandardNormal as StandardNormal
 from .parts.priors import VampPrior as VampPrior
+from .runs.run import Run as Run
+from .runs.run import load as load
 from .runs.system import System as System
 from .runs.system import build as build
-from .runs.system import load as load
 from .training.fit import fit as fit

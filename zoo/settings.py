@@ -1,76 +1,280 @@
-"""Setting the fields of option dataclasses by name, from Python values or from text.
+"""Options of what is built by name: read from signatures, never written a second time.
 
-Every option has one name in an experiment, whichever part it belongs to: ``latents=16,8,4``,
-``learning_rate=1e-3``, ``binarize=static``. A name or a value that does not fit is a `UsageError` that says
-what would.
+    Config("zoo.models.vae.vae", latent=16, prior=Config("zoo.parts.priors.LearnedNormal"))
+
+A `Config` names a function or class and some of its arguments; calling it builds. Its options are the
+parameters that have a default and a type that text can express. A parameter of type ``Part`` takes a class or
+function of the zoo, by its name; that part's own options are then options too, ``prior.components``, or
+``components`` where no other option has that name. What an option means is read from the docstring.
 """
 
 import dataclasses
 import difflib
-import math
-import types
-import typing
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
+from zoo.conversion import convert, is_convertible
 from zoo.errors import UsageError
 
+F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-def override(options: T, values: Mapping[str, Any]) -> T:
-    """The dataclass `options`, and those nested in it, with the fields named in `values` replaced.
+@dataclass(frozen=True)
+class Choice:
+    """The parts that an option can name: public names of the zoo that live in certain modules.
+
+    Attributes:
+        homes: beginnings of modules' names, ``zoo.parts.priors``.
+        supplied: parameters that the builder supplies, which are therefore no options.
+        aliases: other names, such as a paper's.
+    """
+
+    homes: tuple[str, ...]
+    supplied: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
+
+    def names(self) -> list[str]:
+        """The names that can be given."""
+        return sorted([*self._targets(), *dict(self.aliases)])
+
+    def find(self, name: str) -> str:
+        """The dotted name of a part.
+
+        Raises:
+            UsageError: if there is none of that name.
+        """
+        targets = self._targets()
+        name = dict(self.aliases).get(name, name)
+        if name not in targets:
+            raise UsageError(f"unknown part {name!r}{nearest(name, self.names())}")
+        return targets[name]
+
+    def _targets(self) -> dict[str, str]:
+        found = {}
+        for home in self.homes:
+            module = importlib.import_module(home)
+            listed = getattr(module, "__all__", None)
+            for name in listed or vars(module):
+                value = getattr(module, name)
+                ours = listed or (_home(value) == home and not name.startswith("_"))
+                if callable(value) and ours:
+                    found[name] = f"{_home(value)}.{name}"
+        return found
+
+
+Part = Callable[..., Any]
+Prior = Annotated[Part, Choice(("zoo.parts.priors",), supplied=("image_shape",))]
+Posterior = Annotated[Part, Choice(("zoo.parts.posteriors",), supplied=("kernel",))]
+Likelihood = Annotated[
+    Part,
+    Choice(
+        ("zoo.parts.likelihoods",),
+        supplied=("image_shape",),
+        aliases=(
+            ("bernoulli", "BernoulliLikelihood"),
+            ("categorical", "CategoricalLikelihood"),
+            ("logistic_mixture", "LogisticMixtureLikelihood"),
+        ),
+    ),
+]
+Family = Annotated[
+    Part,
+    Choice(
+        ("zoo.parts.families",),
+        aliases=(
+            ("bernoulli", "Bernoullis"),
+            ("categorical", "Categoricals"),
+            ("logistic_mixture", "LogisticMixtures"),
+        ),
+    ),
+]
+Network = Annotated[Part, Choice(("zoo.nn.causal",), supplied=("groups", "context"))]
+Encoder = Annotated[Part, Choice(("zoo.nn.encoders",))]
+Scale = Annotated[
+    Part,
+    Choice(("zoo.nn.scales",), aliases=(("free", "softplus_scale"), ("published", "wide_softplus_scale"))),
+]
+OBJECTIVES = Choice(("zoo.infer.objectives", "zoo.infer.semi_supervised"))
+
+
+@dataclass(frozen=True)
+class Option:
+    """One parameter of a builder.
+
+    Attributes:
+        name: the parameter's.
+        hint: its type.
+        default: its default.
+        meaning: its line in the docstring.
+    """
+
+    name: str
+    hint: Any
+    default: Any
+    meaning: str
+
+    @property
+    def choice(self) -> Choice | None:
+        """The parts that can be given, where it takes one."""
+        found = [m for m in getattr(self.hint, "__metadata__", ()) if isinstance(m, Choice)]
+        return found[0] if found else None
+
+
+class Config:
+    """A function or class of the zoo and some of its arguments.
+
+    Args:
+        target: dotted name, imported when it is first needed.
+        arguments: values of its parameters, or a `Config` of what to build for one.
+    """
+
+    def __init__(self, target: str, /, **arguments: Any) -> None:
+        self.target, self.arguments = target, arguments
+
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        """Build.
+
+        Raises:
+            UsageError: if the arguments do not go together.
+        """
+        options = self._options()
+        arguments = {name: self._argument(value, options.get(name)) for name, value in self.arguments.items()}
+        try:
+            return self.resolve()(*args, **more, **arguments)
+        except ValueError as error:
+            raise error if isinstance(error, UsageError) else UsageError(str(error)) from error
+
+    def resolve(self) -> Any:
+        """The function or class.
+
+        Raises:
+            UsageError: if there is none of that name.
+        """
+        module, _, name = self.target.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+    def options(self, supplied: Sequence[str] = ()) -> Iterator[tuple[str, Option, Any]]:
+        """Every option: its qualified name, what it is, its value (a part's is its name)."""
+        for name, option in self._options().items():
+            nested = self._nested(name, option)
+            if name in supplied:
+                continue
+            if nested is None:
+                if is_convertible(option.hint) or option.choice:
+                    yield name, option, self.arguments.get(name, option.default)
+                continue
+            if option.choice:
+                yield name, option, nested.target.rpartition(".")[2]
+            below = option.choice.supplied if option.choice else ()
+            for inner, deeper, value in nested.options(below):
+                yield f"{name}.{inner}", deeper, value
+
+    def values(self) -> dict[str, Any]:
+        """Every option's value by its qualified name, as JSON has it."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, _, v in self.options()}
+
+    def replaced(self, name: str, value: Any) -> "Config":
+        """The same with another value, text or already typed, of the option of that qualified name.
+
+        Raises:
+            UsageError: if the option cannot take it.
+        """
+        head, _, rest = name.partition(".")
+        option = self._options()[head]
+        nested = self._nested(head, option)
+        new: Any
+        if rest:
+            assert nested is not None
+            new = nested.replaced(rest, value)
+        elif option.choice:
+            target = option.choice.find(value)
+            new = nested if nested is not None and nested.target == target else Config(target)
+        else:
+            new = convert(head, value, option.hint, default=option.default)
+        return Config(self.target, **{**self.arguments, head: new})
+
+    def _options(self) -> dict[str, Option]:
+        return options_of(self.resolve(), given=self.arguments)
+
+    def _nested(self, name: str, option: Option) -> "Config | None":
+        value = self.arguments.get(name, option.default)
+        if isinstance(value, Config):
+            return value
+        if option.choice and value is not None:
+            return Config(f"{_home(value)}.{value.__name__}")
+        return None
+
+    @staticmethod
+    def _argument(value: Any, option: Option | None) -> Any:
+        """A part is handed over to be called by the builder; anything else is built first."""
+        if not isinstance(value, Config):
+            return value
+        if option is not None and option.choice:
+            return value.resolve() if not value.arguments else partial(value.resolve(), **value.arguments)
+        return value()
+
+
+def construct(part: Part, *args: Any, **context: Any) -> Any:
+    """``part(*args, ...)`` with those of the keywords `context` that its signature names.
+
+    So a builder offers what it knows, the encoder say, and only a part that needs it takes it. A module that
+    is made already, ``prior=LearnedNormal(8)``, is returned as it is.
+    """
+    if hasattr(part, "forward") and not inspect.isclass(part):
+        return part
+    known = inspect.signature(part).parameters
+    return part(*args, **{name: value for name, value in context.items() if name in known})
+
+
+def passes_on(target: Callable[..., Any], *, supplied: Sequence[str] = ()) -> Callable[[F], F]:
+    """For a function whose ``**options`` go to `target`: its signature shows the options of `target`.
+
+    Args:
+        target: which has the options.
+        supplied: those that the function itself supplies.
+    """
+
+    def decorate(function: F) -> F:
+        own = inspect.signature(function)
+        kept = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        taken = {*own.parameters, *supplied}
+        more = [p for p in _with_defaults(target) if p.name not in taken]
+        keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in more]
+        function.__signature__ = own.replace(parameters=[*kept, *keyword])  # type: ignore[attr-defined]
+        function.__passes_on__ = target  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def options_of(target: Callable[..., Any], given: Iterable[str] = ()) -> dict[str, Option]:
+    """The parameters of a function or class that have a default, or are `given`, by name."""
+    meanings = _meanings(target)
+    return {
+        p.name: Option(p.name, p.annotation, p.default, meanings.get(p.name, ""))
+        for p in _with_defaults(target, given)
+    }
+
+
+def override(options: T, changes: Mapping[str, Any]) -> T:
+    """The dataclass `options` with other values, typed or text, of the fields named in `changes`.
 
     Raises:
         UsageError: for a name that no field has, or a value that its field cannot take.
     """
-    known = names(options)
-    for key in values:
-        if key not in known:
-            raise UsageError(f"unknown option {key!r}{nearest(key, known)}")
-    return _replace(options, values)
-
-
-def names(options: Any) -> list[str]:
-    """The names of all fields that can be set, nested ones included."""
-    found = []
-    for field in _settable(options):
-        value = getattr(options, field.name)
-        found += names(value) if dataclasses.is_dataclass(value) else [field.name]
-    return found
-
-
-def flatten(options: Any) -> dict[str, Any]:
-    """Every settable field and its value, as JSON has it."""
-    flat: dict[str, Any] = {}
-    for field in _settable(options):
-        value = getattr(options, field.name)
-        if dataclasses.is_dataclass(value):
-            flat |= flatten(value)
-        else:
-            flat[field.name] = list(value) if isinstance(value, tuple) else value
-    return flat
-
-
-def assignment(text: str) -> tuple[str, str]:
-    """KEY=VALUE split.
-
-    Raises:
-        UsageError: if there is no ``=``.
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UsageError(f"expected KEY=VALUE after --set; got {text!r}")
-    return key.strip(), value.strip()
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the names like `name`, or all there are."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"; did you mean {' or '.join(close)}?"
-    return f"; known are {', '.join(known)}"
+    known = options_of(type(options))
+    new = {}
+    for name, value in changes.items():
+        if name not in known:
+            raise UsageError(f"unknown option {name!r}{nearest(name, known)}")
+        new[name] = convert(name, value, known[name].hint, default=known[name].default)
+    return dataclasses.replace(options, **new)  # type: ignore[type-var]
 
 
 def require(condition: bool, expected: str, got: Any) -> None:
@@ -83,91 +287,36 @@ def require(condition: bool, expected: str, got: Any) -> None:
         raise UsageError(f"expected {expected}; got {got}")
 
 
-def _settable(options: Any) -> list[dataclasses.Field[Any]]:
-    return [f for f in dataclasses.fields(options) if f.metadata.get("settable", True)]
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message: the names like `name`, or all there are."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    return f"; known are {', '.join(known)}"
 
 
-def _replace(options: Any, values: Mapping[str, Any]) -> Any:
-    hints = typing.get_type_hints(type(options))
-    changed = {}
-    for field in _settable(options):
-        value = getattr(options, field.name)
-        if dataclasses.is_dataclass(value):
-            changed[field.name] = _replace(value, values)
-        elif field.name in values:
-            changed[field.name] = _convert(field.name, values[field.name], hints[field.name])
-    return dataclasses.replace(options, **changed)
+def _with_defaults(target: Callable[..., Any], given: Iterable[str] = ()) -> list[inspect.Parameter]:
+    parameters = inspect.signature(target).parameters.values()
+    return [p for p in parameters if p.default is not p.empty or p.name in given]
 
 
-def _convert(name: str, value: Any, hint: Any) -> Any:
-    """`value`, text or already typed, as the type `hint`."""
-    try:
-        return _as_type(value, hint)
-    except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"expected {name} to be {_describe(hint)}; got {value!r}") from error
+def _meanings(target: Any) -> dict[str, str]:
+    """The lines of a Google-style docstring about each parameter."""
+    init = getattr(target, "__init__", None)
+    inherited = getattr(target, "__passes_on__", None) or getattr(init, "__passes_on__", None)
+    meanings = _meanings(inherited) if inherited else {}
+    for section in re.findall(r"^(?:Args|Attributes):\n((?:[ \t]+.*\n?|\n)*)", _doc(target), re.M):
+        for name, text in re.findall(r"^ {4}(\w+): ((?:.*\n?)(?: {8}.*\n?)*)", section, re.M):
+            meanings[name] = " ".join(text.split())
+    return meanings
 
 
-def _as_type(value: Any, hint: Any) -> Any:
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return _as_optional(value, hint)
-    if typing.get_origin(hint) is tuple:
-        items = value.strip("()[]").split(",") if isinstance(value, str) else value
-        items = items if isinstance(items, (list, tuple)) else [items]  # one number is a list of one
-        element = typing.get_args(hint)[0]
-        return tuple(_as_type(i, element) for i in items if i != "")
-    if typing.get_origin(hint) is typing.Literal:
-        return _as_choice(value, typing.get_args(hint))
-    return _SCALARS[hint](value)
+def _doc(target: Any) -> str:
+    """The docstring; of a class, those of its bases before its own."""
+    classes = reversed(target.__mro__[:-1]) if inspect.isclass(target) else [target]
+    return "\n\n".join(inspect.cleandoc(c.__doc__ or "") for c in classes)
 
 
-def _as_optional(value: Any, hint: Any) -> Any:
-    if value is None or value in ("none", "None"):
-        return None
-    first = next(arg for arg in typing.get_args(hint) if arg is not type(None))
-    return _as_type(value, first)
-
-
-def _as_choice(value: Any, choices: tuple[Any, ...]) -> Any:
-    if value not in choices:
-        raise ValueError(value)
-    return value
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError(value)
-    return int(value)
-
-
-def _real(value: Any) -> float:
-    if isinstance(value, bool) or not math.isfinite(float(value)):
-        raise ValueError(value)
-    return float(value)
-
-
-def _boolean(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
-        _text(value).lower()
-    ]
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-_SCALARS = {int: _integer, float: _real, bool: _boolean, str: _text}
-
-
-def _describe(hint: Any) -> str:
-    if typing.get_origin(hint) is tuple:
-        return f"a list of {_describe(typing.get_args(hint)[0])}, comma between"
-    if typing.get_origin(hint) is typing.Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(hint)))
-    if isinstance(hint, types.UnionType):
-        return " or ".join(_describe(arg) for arg in typing.get_args(hint))
-    described = {int: "an integer", float: "a finite number", bool: "true or false", str: "text"}
-    return described.get(hint, "none")
+def _home(value: Any) -> str:
+    return str(getattr(value, "__module__", ""))

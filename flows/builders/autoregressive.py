@@ -8,13 +8,20 @@ from flows.composed import Composed
 from flows.flow import Flow
 
 
-def iaf(event_shape: int | Sequence[int], *, layers: int = 2, **options: Any) -> Composed:
+def iaf(
+    event_shape: int | Sequence[int],
+    *,
+    layers: int = 2,
+    hidden: Sequence[int] | None = None,
+    **options: Any,
+) -> Composed:
     r"""Inverse autoregressive flow, arXiv:1606.04934: a pass a layer to sample and score.
 
     Args:
         event_shape: D or (C, H, W).
         layers: how many.
-        options: ``hidden``, ``context``, ``bound``: see `flows.IAF`.
+        hidden: widths of each layer's network, see `flows.IAF`.
+        options: ``context``, ``bound``: see `flows.IAF`.
 
     Raises:
         ValueError: if there is no layer.
@@ -23,21 +30,28 @@ def iaf(event_shape: int | Sequence[int], *, layers: int = 2, **options: Any) ->
     >>> iaf(6, context=3).condition(torch.zeros(4, 3))(torch.randn(4, 6)).shape
     torch.Size([4, 6])
     """
-    return _alternating(IAF, event_shape, layers, options)
+    return _alternating(IAF, event_shape, layers, {"hidden": hidden, **options})
 
 
-def maf(event_shape: int | Sequence[int], *, layers: int = 5, **options: Any) -> Composed:
+def maf(
+    event_shape: int | Sequence[int],
+    *,
+    layers: int = 5,
+    hidden: Sequence[int] | None = None,
+    **options: Any,
+) -> Composed:
     r"""Masked autoregressive flow, arXiv:1705.07057: a pass a layer to score data.
 
     Args:
         event_shape: D or (C, H, W).
         layers: how many.
-        options: ``hidden``, ``context``, ``bound``: see `flows.MAF`.
+        hidden: widths of each layer's network, see `flows.MAF`.
+        options: ``context``, ``bound``: see `flows.MAF`.
 
     Raises:
         ValueError: if there is no layer.
     """
-    return _alternating(MAF, event_shape, layers, options)
+    return _alternating(MAF, event_shape, layers, {"hidden": hidden, **options})
 
 
 def _alternating(

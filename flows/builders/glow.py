@@ -12,7 +12,7 @@ from flows.multi_scale import halvings, multi_scale
 def glow(
     event_shape: int | Sequence[int],
     *,
-    steps: int = 4,
+    depth: int = 4,
     scales: int | None = None,
     hidden: Sequence[int] = (128, 128),
     bound: float | None = 2.0,
@@ -20,7 +20,7 @@ def glow(
 ) -> Composed:
     """Glow (Kingma & Dhariwal 2018), arXiv:1807.03039.
 
-    Read from the image, a scale is a squeeze and ``steps`` times a normalisation, a 1x1 convolution and an
+    Read from the image, a scale is a squeeze and ``depth`` times a normalisation, a 1x1 convolution and an
     affine coupling; then half of the channels leave. One more coupling, whose network is a single
     convolution, precedes that: given the other half, those that leave are normal with a learned mean and
     scale. The paper's scale sigmoid(s + 2) is a bounded exp(s) here (`AffineCoupling`), which starts at 1.
@@ -28,7 +28,7 @@ def glow(
 
     Args:
         event_shape: D or (C, H, W).
-        steps: K, of a scale; the paper has 32.
+        depth: K, steps of a scale; the paper has 32.
         scales: L, of an image; as many as fit, but at most 3, by default.
         hidden: channels of the 3x3, 1x1, ..., 3x3 convolutions; the paper has (512, 512). Or widths.
         bound: of a coupling's log scales.
@@ -37,7 +37,7 @@ def glow(
     Raises:
         ValueError: if the image cannot be halved as often, or once; or if a vector is to have scales.
 
-    >>> glow((3, 8, 8), steps=1, hidden=(8,)).event_shape
+    >>> glow((3, 8, 8), depth=1, hidden=(8,)).event_shape
     (3, 8, 8)
     """
     shape = as_shape(event_shape)
@@ -46,7 +46,7 @@ def glow(
         return AffineCoupling(shape, hidden=hidden, bound=bound, context=context)
 
     def mixed_steps(shape: Shape) -> list[Flow]:
-        return [flow for _ in range(steps) for flow in mixed(coupling(shape))]
+        return [flow for _ in range(depth) for flow in mixed(coupling(shape))]
 
     if len(shape) == 1:
         require_no_scales(shape, scales)

@@ -9,10 +9,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.cli.conftest import call
+from zoo import Run
 from zoo.analysis.anomaly import bounds, scores
 from zoo.data import load_data
-from zoo.runs.images import held_out, images_of
-from zoo.runs.system import load
 
 USAGE, DATA = 2, 3
 SIZES = ("latents=3,2", "strides=2,2", "kernels=3,3", "filters=4", "blocks=1")
@@ -75,9 +74,9 @@ def test_noise_is_less_likely_than_digits(answer):
 
 def test_the_figures_are_those_of_the_library(answer, hierarchy):
     _, figures = answer
-    system = load(hierarchy)
-    own = images_of(system.experiment, data_root=None)
-    x = held_out(system.experiment, own, system, "test")[:30]
+    run = Run.open(hierarchy)
+    system = run.system
+    x = run.protocol.held_out(run.data, "test", system.encoding)[:30]
     expected = scores(bounds(system.model, system.guide, x, (0, 1, 2), samples=3, seed=4))
     for row in figures["anomaly"]:
         assert row["normal"] == pytest.approx(expected[row["score"]].mean().item(), abs=1e-6)

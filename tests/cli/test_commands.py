@@ -152,7 +152,7 @@ def test_options_of_every_type_are_set(train, tmp_path):
 
 
 def test_importance_weighted_training(train, tmp_path):
-    assert train(tmp_path / "run", "--set", "importance_samples=4").code == 0
+    assert train(tmp_path / "run", "--set", "objective=ImportanceWeighted", "--set", "k=4").code == 0
     first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
     assert first["train/loss"] == pytest.approx(-first["train/bound"])
 

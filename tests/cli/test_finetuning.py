@@ -13,9 +13,7 @@ from tests.cli.conftest import call
 from tests.training.runs import metrics, same, signal_in_step, state
 from zoo.experiments import find
 from zoo.runs.finetuning import finetuned
-from zoo.runs.run import configuration
 from zoo.training.checkpoint import load_checkpoint
-from zoo.training.run_folder import RunFolder
 
 SETTINGS = (
     *("--set", "channels=4", "--set", "latent=3", "--set", "log_every=1", "--set", "ema=0.9"),
@@ -105,11 +103,10 @@ def test_beside_the_other_by_default_for_a_tenth_of_its_epochs(zoo, tmp_path):
     ("limit", "share"),
     [({"epochs": 120}, (12, None)), ({"epochs": 101}, (11, None)), ({"steps": 15}, (10, 2))],
 )
-def test_the_tenth_is_rounded_up(limit, share, tmp_path):
+def test_the_tenth_is_rounded_up(limit, share):
     experiment = find("vae_digits").override({"epochs": 100, **limit})
-    began = RunFolder.create(tmp_path / "run", configuration(experiment, package.load_data("digits"), seed=0))
-    found = finetuned(began, {}).training
-    assert (found.epochs, found.steps) == share
+    found = finetuned(experiment, {})
+    assert (found.option("epochs"), found.option("steps")) == share
 
 
 @pytest.mark.parametrize("step", [BEGAN + 1, BEGAN + 3])
@@ -119,7 +116,7 @@ def test_a_finetuning_that_was_ended_goes_on(step, zoo, source, tuned, tmp_path,
         signal_in_step(patch, step, signal.SIGTERM)
         outcome = zoo("finetune", source, "--out", out, "--steps", MORE, *CUT)
     assert outcome.code == 75
-    again = shlex.split(outcome.err.splitlines()[-1].partition("go on with: ")[2])
+    again = shlex.split(outcome.err.splitlines()[-1].partition("resume with: ")[2])
     assert again[1] == "finetune"
     assert zoo(*again[1:]).code == 0
     assert same(state(out), state(tuned))

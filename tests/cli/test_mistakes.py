@@ -64,8 +64,15 @@ MISTAKES = {
     "no strides": (TRAIN + "--set strides=", USAGE, "strides"),
     "stride 0": (TRAIN + "--set strides=2,0", USAGE, "strides >= 1"),
     "free bits nan": (TRAIN + "--set free_bits=nan", USAGE, "free_bits to be a finite number"),
-    "particles 0": (TRAIN + "--set particles=0", USAGE, "particles >= 1"),
-    "importance samples 0": (TRAIN + "--set importance_samples=0", USAGE, "importance_samples >= 1"),
+    "particles 0": (TRAIN + "--set num_particles=0", USAGE, "num_particles >= 1"),
+    "importance samples 0": (
+        TRAIN + "--set objective=ImportanceWeighted --set k=0",
+        USAGE,
+        "k >= 1",
+    ),
+    "samples of another objective": (TRAIN + "--set k=5", USAGE, "unknown option 'k'"),
+    "an unknown objective": (TRAIN + "--set objective=EBLO", USAGE, "did you mean ELBO"),
+    "an unknown part": (TRAIN + "--set prior=StandardNorml", USAGE, "did you mean StandardNormal"),
     "lists of two lengths": (
         "train biva_digits --out {place}/new --set latents=4,4",
         USAGE,
@@ -75,7 +82,7 @@ MISTAKES = {
     "one layer": (
         "train biva_digits --out {place}/new --set latents=4 --set strides=1 --set kernels=3",
         USAGE,
-        "at least 2 layers",
+        "at least two stages",
     ),
     "dropout 1": ("train biva_digits --out {place}/new --set dropout_q=1", USAGE, "dropout_q"),
     "final samples 0": (TRAIN + "--samples 0", USAGE, "samples"),
@@ -111,7 +118,11 @@ MISTAKES = {
         USAGE,
         "dropout < 1; got 1",
     ),
-    "no dilations": ("train wavenet_digits --out {place}/new --set dilations=", USAGE, "dilations >= 1"),
+    "no dilations": (
+        "train wavenet_digits --out {place}/new --set dilations=",
+        USAGE,
+        "dilations to be a list",
+    ),
     "a pixelcnn of grey": (
         "train pixelcnn_digits --out {place}/new --set binarize=none",
         USAGE,

@@ -112,7 +112,7 @@ def test_the_message_of_an_interrupted_run_is_the_command_that_goes_on(
     assert outcome.code == 75
     said = outcome.err.splitlines()[-1]
     assert said.startswith("zoo: interrupted at step 17 of 28")
-    again = shlex.split(said.partition("go on with: ")[2])
+    again = shlex.split(said.partition("resume with: ")[2])
     assert zoo(*again[1:]).code == 0
     assert same(state(run), state(whole))
     assert metrics(run) == metrics(whole)

@@ -33,7 +33,7 @@ def whole(tmp_path_factory):
 def test_training_ends_with_the_likelihood_and_the_error(whole):
     run, outcome = whole
     assert "log p(x), K=2" in outcome.out
-    assert "wrong classes" in outcome.out
+    assert "error rate" in outcome.out
     assert "of 30 images" in outcome.out
     logged = metrics(run)
     for key in ("train/accuracy", "train/cross_entropy", "train/kl/y", "train/labelled_elbo"):
@@ -53,7 +53,7 @@ def test_evaluation_agrees_with_the_end_of_training(whole, zoo, tmp_path):
     run, outcome = whole
     figures = tmp_path / "figures.json"
     again = zoo("evaluate", run, "--samples", 2, "--images", 30, "--seed", 4, "--json", figures)
-    line = next(line for line in outcome.out.splitlines() if line.startswith("wrong classes"))
+    line = next(line for line in outcome.out.splitlines() if line.startswith("error rate"))
     assert line in again.out
     found = json.loads(figures.read_text())
     assert found["error_rate"] == metrics(run)[-1]["test/error_rate"]
@@ -70,14 +70,14 @@ def test_samples_and_reconstructions_are_drawn(whole, zoo, tmp_path):
 def test_biva_with_a_label_trains(zoo, tmp_path):
     outcome = zoo("train", *TINY_BIVA, "--out", tmp_path / "run", "--steps", 2)
     assert outcome.code == 0, outcome.err
-    assert "wrong classes" in outcome.out
+    assert "error rate" in outcome.out
 
 
 def test_other_systems_tell_no_error(zoo, tmp_path):
     small = ("vae_digits", "--set", "channels=2", "--set", "latent=2", "--steps", 1)
     outcome = zoo("train", *small, "--out", tmp_path / "run", "--samples", 2, "--images", 10)
     assert outcome.code == 0
-    assert "wrong classes" not in outcome.out
+    assert "error rate" not in outcome.out
 
 
 MISTAKES = {
@@ -87,7 +87,7 @@ MISTAKES = {
     "other classes": (("--set", "classes=7", "--set", "labels=14"), 3, "set classes=10"),
     "one class": (("--set", "classes=1"), 2, "classes >= 2; got 1"),
     "negative alpha": (("--set", "alpha=-1"), 2, "alpha >= 0; got -1"),
-    "an objective of others": (("--set", "importance_samples=5"), 2, "unknown option 'importance_samples'"),
+    "an objective of others": (("--set", "k=5"), 2, "unknown option 'k'"),
 }
 
 

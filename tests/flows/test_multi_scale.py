@@ -39,7 +39,7 @@ def test_latents_of_all_scales_are_the_image():
 
 
 def test_whole_image_flow_against_its_jacobian():
-    flow = Case(lambda: glow((1, 8, 8), steps=2, hidden=(6,), scales=3)).trained()
+    flow = Case(lambda: glow((1, 8, 8), depth=2, hidden=(6,), scales=3)).trained()
     y = torch.randn(1, 8, 8, dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda t: flow.inverse_and_log_det(t)[0].flatten(), y)
     x, log_det = flow.inverse_and_log_det(y)

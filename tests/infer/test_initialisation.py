@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 import zoo
 from tests.catalogue import IMAGE, experiment, images, images_of, pair
 from zoo.infer.joint import Joint
-from zoo.models.autoregressive import autoregressive
+from zoo.models.autoregressive import AutoregressiveDensity, NoLatents
 from zoo.nn import causal
 from zoo.nn.causal import PixelCNNpp
 from zoo.nn.weight_norm import WeightNorm, WeightNormLinear, weight_normalised
@@ -324,4 +324,11 @@ def test_a_density_by_pixelcnnpp_is_initialised_by_the_same_call():
 
 def test_an_autoregressive_network_without_weight_normalisation_is_none_of_its_business():
     network = PixelCNNpp(IMAGE, 1, channels=3, resnets=1, weight_norm=False)
-    assert zoo.initialise(*autoregressive(network, zoo.Bernoullis(1)), images(5)) == 0
+    assert (
+        zoo.initialise(
+            AutoregressiveDensity(zoo.AutoregressiveLikelihood(network, zoo.Bernoullis(1))),
+            NoLatents(),
+            images(5),
+        )
+        == 0
+    )

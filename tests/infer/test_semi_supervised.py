@@ -152,7 +152,7 @@ def test_importance_sampling_with_sampled_labels_reaches_the_evidence():
 
 SYSTEMS = {
     "m2": lambda: m2(IMAGE, latent=3, hidden=(8,), classes=3),
-    "m1 m2": lambda: m1_m2(IMAGE, latents=(3, 2), hidden=(8,), classes=3),
+    "m1 m2": lambda: m1_m2(IMAGE, latent=3, second=2, hidden=(8,), classes=3),
     "adgm": lambda: adgm(IMAGE, latent=3, auxiliary=2, hidden=(8,), classes=3),
 }
 systems = pytest.mark.parametrize("name", SYSTEMS)
@@ -196,7 +196,7 @@ def test_every_parameter_has_a_gradient_from_unlabelled_images(name):
 def test_the_loss_is_the_weighted_sum_of_its_three_parts(name):
     model, guide = system(name)
     x, labelled = binary(), (binary(3), labels_of(3))
-    objective = SemiSupervised(labelled=labelled, alpha=0.7, weight=0.3, batch_size=3)
+    objective = SemiSupervised(labelled=labelled, alpha=0.7, weight=0.3, labelled_batch=3)
     loss = objective(model, guide).train()
     torch.manual_seed(0)
     unlabelled = loss.terms(x)
@@ -279,7 +279,7 @@ def counted(loss, steps=200):
 def test_labelled_images_are_drawn_uniformly_with_their_labels():
     x = torch.arange(6.0).view(6, 1, 1, 1).expand(6, *IMAGE)
     y = to_one_hot(torch.arange(6) % 3, 3).float()
-    loss = SemiSupervised(labelled=(x, y), batch_size=4)(*SYSTEMS["m2"]())
+    loss = SemiSupervised(labelled=(x, y), labelled_batch=4)(*SYSTEMS["m2"]())
     times = counted(loss, 600).double()
     expected = 400.0
     assert ((times - expected) ** 2 / expected).sum() < 20.5  # chi^2 of 5 degrees of freedom, 0.1 %
@@ -334,7 +334,7 @@ def test_a_step_waits_for_no_number():
     from tests.contracts import Synchronisations
 
     labelled = (binary(9), labels_of(9))
-    loss = SemiSupervised(labelled=labelled, batch_size=4)(*system("adgm")).train()
+    loss = SemiSupervised(labelled=labelled, labelled_batch=4)(*system("adgm")).train()
     x = binary()
     loss(x)
     with pyro.validation_enabled(False), Synchronisations() as waits:
@@ -427,7 +427,7 @@ class NoLabelInModel(Guide):
     [
         ({"alpha": -1.0}, "alpha >= 0, finite; got -1.0"),
         ({"weight": math.inf}, "weight >= 0, finite; got inf"),
-        ({"batch_size": 0}, "batch_size >= 1; got 0"),
+        ({"labelled_batch": 0}, "labelled_batch >= 1; got 0"),
         ({"free_bits": -1.0}, "free_bits >= 0"),
         ({"labelled": (torch.zeros(3, 1, 2, 2), torch.zeros(2, 3))}, "one-hot"),
         ({"labelled": (torch.zeros(3, 1, 2, 2), torch.zeros(3, dtype=torch.long))}, "one-hot"),
@@ -446,7 +446,7 @@ def test_labels_that_do_not_match_the_images_are_refused():
 
 
 def test_gradients_are_those_of_a_seed():
-    loss = SemiSupervised(labelled=(binary(9), labels_of(9)), batch_size=4)(*system("adgm")).train()
+    loss = SemiSupervised(labelled=(binary(9), labels_of(9)), labelled_batch=4)(*system("adgm")).train()
     one = loss_and_gradients(loss, binary(), parameters=loss.parameters())
     two = loss_and_gradients(loss, binary(), parameters=loss.parameters())
     assert one[0] == two[0]

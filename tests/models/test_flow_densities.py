@@ -129,7 +129,7 @@ def test_both_noises_bound_the_same_probability():
 SYSTEMS = {
     "NICE": lambda: zoo.NICE((1, 8, 8), levels=17, layers=2, hidden=(8,)),
     "RealNVP": lambda: zoo.RealNVP((1, 8, 8), levels=17, layers=1, hidden=(8,)),
-    "Glow": lambda: zoo.Glow((1, 8, 8), levels=17, steps=1, hidden=(8,)),
+    "Glow": lambda: zoo.Glow((1, 8, 8), levels=17, depth=1, hidden=(8,)),
     "FlowPlusPlus": lambda: zoo.FlowPlusPlus((1, 8, 8), levels=17, layers=(1, 1, 1), width=4, blocks=1),
     "MAF": lambda: zoo.MAF((1, 8, 8), levels=17, layers=2, hidden=(8,)),
 }

@@ -30,7 +30,7 @@ def bivas(layers, **options):
 
 PAIRS = {
     "m2": lambda shape: m2(shape, latent=4, hidden=(8, 6), classes=CLASSES),
-    "m1+m2": lambda shape: m1_m2(shape, latents=(4, 3), hidden=(8, 6), classes=CLASSES),
+    "m1+m2": lambda shape: m1_m2(shape, latent=4, second=3, hidden=(8, 6), classes=CLASSES),
     "adgm": lambda shape: adgm(shape, latent=4, auxiliary=3, hidden=(8, 6), classes=CLASSES),
     "sdgm": lambda shape: sdgm(shape, latent=4, auxiliary=3, hidden=(8, 6), classes=CLASSES),
     "biva of 2 layers": bivas(2),

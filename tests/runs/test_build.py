@@ -20,13 +20,13 @@ def test_a_system_is_what_its_experiment_says():
 def test_options_reach_the_networks_and_the_objective():
     system = build("biva_digits", latents=(3, 2), strides=(2, 1), kernels=(3, 3), filters=4, blocks=1)
     assert len(system.guide.layers) == 2
-    assert isinstance(build("vae_digits", importance_samples=3).objective, ImportanceWeighted)
-    warm = build("vae_digits", warmup=10, free_bits=0.5, particles=2).loss()
+    assert isinstance(build("vae_digits", objective="ImportanceWeighted", k=3).objective, ImportanceWeighted)
+    warm = build("vae_digits", warmup=10, free_bits=0.5, num_particles=2).loss()
     assert warm.beta.item() == pytest.approx(0.1)
 
 
 def test_options_may_be_text():
-    assert build("vae_digits", latent="5").experiment.system.latent == 5
+    assert build("vae_digits", latent="5").experiment.option("latent") == 5
 
 
 def test_the_count_of_parameters_is_of_those_that_are_trained():
@@ -55,13 +55,13 @@ def test_colour_images_take_a_mixture():
         (
             "vae_digits",
             {"likelihood": "gauss"},
-            "one of bernoulli, logistic_mixture, categorical; got 'gauss'",
+            "unknown part 'gauss'; known are .*LogisticMixtureLikelihood",
         ),
         ("biva_digits", {"latents": (4, 3)}, "strides of one entry or one a layer, 2; got"),
         (
             "biva_digits",
             {"latents": (4,), "strides": (1,), "kernels": (3,)},
-            "expected at least 2 layers",
+            "needs at least two stages",
         ),
         ("biva_digits", {"kernels": (3, 2, 3)}, "odd kernels"),
         ("biva_digits", {"dropout_q": 1.0}, "0 <= dropout_q < 1; got 1.0"),

@@ -55,7 +55,7 @@ def x():
 
 
 def test_the_elbo_of_one_state_is_the_same_at_every_time(biva, x):
-    monitor, trainer = Monitor(biva, x, epochs=1), trainer_of(biva)
+    monitor, trainer = Monitor(biva, x, None, epochs=1), trainer_of(biva)
     for step in (10, 20):
         torch.manual_seed(step)
         trainer.step = step
@@ -77,7 +77,7 @@ def test_the_elbo_is_the_mean_over_images_without_free_bits(biva, x):
 
 
 def test_units_and_pictures_come_ten_times_a_run(biva, x):
-    monitor, when = Monitor(biva, x[:4], epochs=40), []
+    monitor, when = Monitor(biva, x[:4], None, epochs=40), []
     for epoch in range(1, 9):
         trainer = trainer_of(biva, step=10 * epoch)
         monitor(trainer)
@@ -90,7 +90,7 @@ def test_units_and_pictures_come_ten_times_a_run(biva, x):
 
 def test_every_layer_of_a_hierarchy_is_watched(biva, x):
     trainer = trainer_of(biva)
-    Monitor(biva, x, epochs=1)(trainer)
+    Monitor(biva, x, None, epochs=1)(trainer)
     units = {tag.rpartition("/")[2] for tag in trainer.logger.figures if "active_units" in tag}
     assert units == {"z_3", "z_2_bu", "z_2_td", "z_1_bu", "z_1_td"}
     shown = trainer.logger.shown
@@ -106,13 +106,13 @@ def test_every_layer_of_a_hierarchy_is_watched(biva, x):
 def test_models_of_one_layer_or_none_have_nothing_to_resample(name, sizes, x):
     system = zoo.build(name, **sizes)
     trainer = trainer_of(system)
-    Monitor(system, x[:4], epochs=1)(trainer)
+    Monitor(system, x[:4], None, epochs=1)(trainer)
     assert set(trainer.logger.shown) == {"samples", "reconstructions"}
 
 
 def test_without_validation_images_there_are_samples_alone(biva):
     trainer = trainer_of(biva)
-    Monitor(biva, torch.zeros(0, 1, 8, 8), epochs=1)(trainer)
+    Monitor(biva, torch.zeros(0, 1, 8, 8), None, epochs=1)(trainer)
     assert trainer.logger.figures == {}
     assert set(trainer.logger.shown) == {"samples"}
     assert trainer.offers == []

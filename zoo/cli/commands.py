@@ -1,4 +1,4 @@
-"""What the commands of the command line do."""
+"""The commands of the command line: each opens a run, calls it and prints."""
 
 import argparse
 import shlex
@@ -8,142 +8,88 @@ from typing import Any
 
 import torch
 
-from zoo.analysis.anomaly import Report, chosen_layers, compare
 from zoo.analysis.pictures import require_picture_place, save_grid
-from zoo.analysis.sampling import sample
-from zoo.data import ImageData
-from zoo.errors import DataError, Interrupted, UsageError
-from zoo.experiments import Experiment, find
-from zoo.runs import finetuning, run
+from zoo.errors import Interrupted, UsageError
+from zoo.runs import finetuning, outputs
 from zoo.runs.figures import require_figures_place, write_json
-from zoo.runs.images import held_out, images_against, images_of, require_images
-from zoo.runs.monitor import side_by_side
-from zoo.runs.preparation import prepare
-from zoo.runs.report import advancing, errors, table
-from zoo.runs.system import System, configured, load_run
-from zoo.settings import assignment
+from zoo.runs.run import Run
 from zoo.training import parallel
-from zoo.training.checkpoint import has_checkpoint, save_checkpoint
-from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
 from zoo.training.trainer import Fit
 
 
 def train(options: argparse.Namespace) -> int:
     """Train, evaluate and picture an experiment; returns the exit code."""
+    from zoo.experiments import find
+
     experiment = find(options.experiment)
     out = Path(options.out or f"runs/{experiment.name}")
-    folder = RunFolder.open(out) if options.resume else None
-    if folder is not None:
-        experiment = _as_it_began(experiment, folder, options)
-    return _train(experiment.override(_overrides(options)), out, folder, options)
+    settings = _settings(options)
+    if options.resume:
+        run = Run.open(out, changes=_changes(options), **settings)
+        if run.experiment.name != experiment.name:
+            raise UsageError(
+                f"{out} was trained otherwise: experiment was {run.experiment.name}, is {experiment.name}; "
+                "train into another --out"
+            )
+    else:
+        run = Run.create(experiment.override(_changes(options)), out, **_without_none(settings))
+    return _train(run, options)
 
 
 def finetune(options: argparse.Namespace) -> int:
-    """Go on with a run without free bits in a folder of its own; evaluate and picture it as `train` does."""
-    source = RunFolder.open(options.run)
-    out = Path(options.out or f"{source.path if source.path.name else source.path.absolute()}-finetuned")
-    folder = RunFolder.open(out) if options.resume else None
-    if folder is None:
-        experiment = finetuning.finetuned(source, _overrides(options))
+    """Resume a run without free bits in a folder of its own; evaluate and picture it as `train` does."""
+    settings = _settings(options)
+    source = Run.open(options.run, **settings)
+    path = source.path if source.path.name else source.path.absolute()
+    out = Path(options.out or f"{path}-finetuned")
+    if options.resume:
+        finetuning.require_finetuning_of(RunFolder.open(out), source.folder)
+        changes = finetuning.limited(_changes(options))
+        run = Run.open(out, changes=changes, source=source.folder, **settings)
     else:
-        finetuning.require_finetuning_of(folder, source)
-        experiment = configured(folder)[0].override(finetuning.limited(_overrides(options)))
-    _take_settings(folder or source, options)
-    begun = folder is not None and has_checkpoint(folder.checkpoints)
-    start = None if begun else finetuning.start(source)
-    return _train(experiment, out, folder, options, start=start, **finetuning.origin(source))
-
-
-def _train(
-    experiment: Experiment,
-    out: Path,
-    folder: RunFolder | None,
-    options: argparse.Namespace,
-    *,
-    start: dict[str, Any] | None = None,
-    **origin: Any,
-) -> int:
-    """Train into a new folder at `out`, or go on in `folder`; evaluate and picture what comes of it.
-
-    Args:
-        experiment: with all its options.
-        out: the run's place.
-        folder: the run that goes on, if one does.
-        options: of the command line.
-        start: the state to begin with in place of fresh parameters.
-        origin: what the configuration says of it.
-    """
-    options.seed = options.seed or 0
-    _require_counts(options)
-    device = parallel.local_device(_device(options.device))
-    data = images_of(experiment, data_root=options.data_root, download=options.download)
-    require_images(data, "test", options.images)
-    settings = {"seed": options.seed, "data_root": options.data_root, **origin}
-    config = run.configuration(experiment, data, **settings)
-    if folder is not None:
-        run.require_same(folder.config, config, out)
-    with parallel.process_group(device):
-        system, batches = prepare(experiment, data, seed=options.seed, device=device)
-        leads = parallel.rank() == 0
-        if start is not None:
-            finetuning.require_fit(start, system)
-        if folder is None:
-            folder = parallel.leading(lambda: RunFolder.create(out, config))
-        if start is not None:
-            folder = parallel.leading(lambda: _begun(out, start)) or RunFolder.open(out)
-        try:
-            resume = options.resume or start is not None
-            result = run.train(system, batches, data, folder, seed=options.seed, device=device, resume=resume)
-        except Interrupted as end:
-            raise Interrupted(f"{end}; go on with: zoo {_resuming(options.arguments)}") from None
-    return _report(system, data, RunFolder.open(out), result, options) if leads else 0
+        inherited = {"seed": source.seed, "data_root": source.data_root}
+        run = source.finetune(out, _changes(options), **{**inherited, **_without_none(settings)})
+    return _train(run, options)
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """Print a run's figures, and write them as JSON where asked to."""
     _require_counts(options)
     require_figures_place(options.json)
-    folder = RunFolder.open(options.run)
-    system = load_run(folder, device=_device(options.device))
-    data = _images(system, folder, options)
-    figures = _figures(system, data, options)
+    run = _open(options)
+    found = run.evaluate(
+        options.samples,
+        images=options.images,
+        split=options.split,
+        seed=options.seed,
+        chunk=options.chunk,
+    )
+    print(found.table())
     if options.json:
-        write_json(options.json, figures)
+        write_json(options.json, found.summary())
     return 0
 
 
 def anomaly(options: argparse.Namespace) -> int:
-    """Print how well a run tells the images of another set from its own, and picture the scores."""
+    """Print how well a run distinguishes the images of another set from its own, and picture the scores."""
     _require_counts(options)
     require_figures_place(options.json)
-    folder = RunFolder.open(options.run)
-    system = load_run(folder, device=_device(options.device))
-    own = _images(system, folder, options)
-    root = options.data_root or folder.config.get("data_root")
-    other = images_against(system, own, options.against, data_root=root, download=options.download)
-    report = _scores(system, own, other, options)
+    run = _open(options)
+    counts: Any = {name: getattr(options, name) for name in ("above", "samples", "images", "seed", "chunk")}
+    report = run.anomaly(options.against, **counts)
     print(report.table())
     if options.json:
         write_json(options.json, report.summary())
-    print(f"picture            {run.save_scores(report, folder)}")
+    print(f"picture            {outputs.save_scores(report, run.folder)}")
     return 0
 
 
 def sample_run(options: argparse.Namespace) -> int:
     """Write a picture of samples."""
     require_picture_place(options.out)
-    system = load_run(RunFolder.open(options.run), device=_device(options.device))
-    torch.manual_seed(options.seed)
-    with Progress(100, unit="%") as bar:
-        x = sample(
-            system.model,
-            options.n,
-            temperature=options.temperature,
-            mean=True,
-            progress=lambda share: bar.update(int(100 * share)),
-        )
-    print(f"wrote {save_grid(system.encoding.decode(x), options.out)}")
+    pixels = _open(options).sample(options.n, temperature=options.temperature, seed=options.seed)
+    print(f"wrote {save_grid(pixels, options.out)}")
     return 0
 
 
@@ -152,131 +98,88 @@ def reconstruct_run(options: argparse.Namespace) -> int:
     require_picture_place(options.out)
     if options.n < 1:
         raise UsageError(f"expected -n >= 1; got {options.n}")
-    folder = RunFolder.open(options.run)
-    system = load_run(folder, device=_device(options.device))
-    data = _images(system, folder, options)
-    torch.manual_seed(options.seed)
-    x = held_out(system.experiment, data, system, "test")[: options.n].to(options.device)
-    pairs = side_by_side(system.model, system.guide, x, system.encoding.decode)
-    print(f"wrote {save_grid(pairs, options.out, columns=8)}")
+    pixels = _open(options).reconstruct(options.n, seed=options.seed)
+    print(f"wrote {save_grid(pixels, options.out, columns=8)}")
     return 0
 
 
-def _report(
-    system: System, data: ImageData, folder: RunFolder, result: Fit, options: argparse.Namespace
-) -> int:
+def show_options(name: str) -> int:
+    """Print every option of an experiment with its value and meaning."""
+    from zoo.experiments import find
+
+    described = list(find(name).described())
+    width = max(len(f"{key}={value}") for key, _, value in described)
+    for key, option, value in described:
+        shown = ",".join(map(str, value)) if isinstance(value, (tuple, list)) else value
+        print(f"{f'{key}={shown}':{min(width, 40)}s}  {option.meaning}")
+    return 0
+
+
+def _train(run: Run, options: argparse.Namespace) -> int:
+    _require_counts(options)
+    try:
+        result = run.train()
+    except Interrupted as end:
+        raise Interrupted(f"{end}; resume with: zoo {_resuming(options.arguments)}") from None
+    return _report(run, result, options) if run.leads else 0
+
+
+def _report(run: Run, result: Fit, options: argparse.Namespace) -> int:
     """Evaluate what was trained, write its pictures and say where everything is."""
     print(
-        f"{system.experiment.name}: {system.parameter_count():,} parameters, {result.step} steps, "
-        f"{result.seconds:.0f} s on {options.device}, seed {options.seed}"
+        f"{run.experiment.name}: {run.system.parameter_count():,} parameters, {result.step} steps, "
+        f"{result.seconds:.0f} s on {options.device}, seed {run.seed}"
     )
-    system.to(options.device)
-    figures = _figures(system, data, options)
-    test = held_out(system.experiment, data, system, "test").to(options.device)
-    pictures = run.save_pictures(system, test, folder)
-    run.log_test(system, folder, figures, result.step)
-    print(f"run                {folder.path}")
+    found = run.evaluate(options.samples, images=options.images, seed=run.seed)
+    print(found.table())
+    pictures = run.save_pictures()
+    outputs.log_test(run.experiment, run.folder, found.summary(), result.step)
+    print(f"run                {run.path}")
     for picture in pictures:
         print(f"picture            {picture}")
-    print(f"curves             tensorboard --logdir {folder.tensorboard}")
+    print(f"curves             tensorboard --logdir {run.folder.tensorboard}")
     return 0
 
 
-def _scores(system: System, own: ImageData, other: ImageData, options: argparse.Namespace) -> Report:
-    """The scores of the test images of both sets."""
-    for data in (own, other):
-        require_images(data, "test", options.images)
-    normal, anomalous = (
-        held_out(system.experiment, data, system, "test")[: options.images].to(options.device)
-        for data in (own, other)
+def _open(options: argparse.Namespace) -> Run:
+    """The run, on the device; its data may lie elsewhere than it did."""
+    return Run.open(
+        options.run,
+        device=_device(options.device),
+        data_root=getattr(options, "data_root", None),
+        download=getattr(options, "download", False),
     )
-    pair = system.model, system.guide
-    layers = chosen_layers(*pair, normal, options.above)
-    with Progress(len(layers) * (len(normal) + len(anomalous)), unit="image") as bar:
-        return compare(
-            *(*pair, normal, anomalous, layers),
-            names=(own.name, other.name),
-            samples=options.samples,
-            chunk=options.chunk,
-            seed=options.seed,
-            progress=advancing(bar),
-        )
 
 
-def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "seed": options.seed,
+        "device": parallel.local_device(_device(options.device)),
+        "data_root": options.data_root,
+        "download": options.download,
+    }
+
+
+def _without_none(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
     """What --set and its short forms set."""
-    values: dict[str, Any] = dict(assignment(text) for text in options.set)
+    values: dict[str, Any] = dict(_assignment(text) for text in options.set)
     short = {name: getattr(options, name, None) for name in ("epochs", "steps", "batch_size")}
-    return values | {key: value for key, value in short.items() if value is not None}
+    return values | _without_none(short)
 
 
-def _as_it_began(experiment: Experiment, folder: RunFolder, options: argparse.Namespace) -> Experiment:
-    """The experiment with the options that the run has; sets those of the command line that are not given.
-
-    Raises:
-        UsageError: if the run is one of another experiment.
-    """
-    began, _ = configured(folder)
-    if began.name != experiment.name:
-        raise UsageError(
-            f"{folder.path} was trained otherwise: experiment was {began.name}, is {experiment.name}; train "
-            "into another --out"
-        )
-    _take_settings(folder, options)
-    return began
-
-
-def _take_settings(folder: RunFolder, options: argparse.Namespace) -> None:
-    """Of the seed and the place of the data those that the run has, where none are given."""
-    if options.seed is None:
-        options.seed = folder.config.get("seed")
-    if options.data_root is None:
-        options.data_root = folder.config.get("data_root")
-
-
-def _begun(out: Path, start: dict[str, Any]) -> RunFolder:
-    """The run at `out` with a state to go on from."""
-    folder = RunFolder.open(out)
-    save_checkpoint(folder.last_checkpoint, start)
-    return folder
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"expected KEY=VALUE after --set; got {text!r}")
+    return key.strip(), value.strip()
 
 
 def _resuming(arguments: Sequence[str]) -> str:
     return shlex.join(arguments if "--resume" in arguments else [*arguments, "--resume"])
-
-
-def _images(system: System, folder: RunFolder, options: argparse.Namespace) -> ImageData:
-    """The images of a run.
-
-    Raises:
-        DataError: if they are not of the shape that it was trained on.
-    """
-    root = options.data_root or folder.config.get("data_root")
-    data = images_of(system.experiment, data_root=root, download=options.download)
-    if data.image_shape != system.image_shape:
-        raise DataError(
-            f"expected images of shape {system.image_shape}, on which {folder.path} was trained; got "
-            f"{data.image_shape} from {system.experiment.data.data}"
-        )
-    return data
-
-
-def _figures(system: System, data: ImageData, options: argparse.Namespace) -> dict[str, Any]:
-    """Print the figures of a system and return them."""
-    chosen: dict[str, Any] = {
-        "images": options.images,
-        "split": getattr(options, "split", "test"),
-        "seed": options.seed,
-        "device": options.device,
-    }
-    chunk = getattr(options, "chunk", None)
-    likelihood = run.evaluate_run(system, data, samples=options.samples, chunk=chunk, **chosen)
-    print(table(likelihood))
-    classified = run.classify_run(system, data, **chosen)
-    if classified is None:
-        return likelihood.summary()
-    print(errors(classified))
-    return {**likelihood.summary(), **classified.summary()}
 
 
 def _require_counts(options: argparse.Namespace) -> None:

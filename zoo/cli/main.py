@@ -67,12 +67,14 @@ def parser() -> Parser:
 
 def _add_list(commands: Any) -> None:
     sub = commands.add_parser("list", help="the experiments")
+    sub.add_argument("pattern", nargs="?", default="*", help="such as 'biva*'; all by default")
     sub.add_argument("--json", metavar="FILE", help="write them to a file as well")
     sub.set_defaults(command=_list)
 
 
 def _add_train(commands: Any) -> None:
-    sub = commands.add_parser("train", help="train an experiment and evaluate it")
+    sub = commands.add_parser("train", help="train an experiment and evaluate it", add_help=False)
+    sub.add_argument("-h", "--help", action=_Help)
     sub.add_argument("experiment", help="a name from `zoo list`")
     sub.add_argument(
         "--out", metavar="DIR", help="run folder, runs/EXPERIMENT by default; must not exist yet"
@@ -190,13 +192,39 @@ def _list(options: argparse.Namespace) -> int:
     from zoo.runs.figures import require_figures_place, write_json
 
     require_figures_place(options.json)
-    experiments = [find(name) for name in names()]
+    experiments = [find(name) for name in names(options.pattern)]
+    if not experiments:
+        raise UsageError(f"no experiment is called {options.pattern}; zoo list has them all")
     width = max(len(e.name) for e in experiments)
     for e in experiments:
         print(f"{e.name:{width}s}  {e.summary}" + (f"  (paper: {e.paper})" if e.paper else ""))
     if options.json:
-        write_json(options.json, [e.described() for e in experiments])
+        write_json(options.json, [_as_json(e) for e in experiments])
     return 0
+
+
+def _as_json(experiment: Any) -> dict[str, Any]:
+    return {
+        "name": experiment.name,
+        "summary": experiment.summary,
+        "image_shape": list(experiment.image_shape),
+        "paper": experiment.paper,
+        "options": experiment.options(),
+    }
+
+
+class _Help(argparse.Action):
+    """``--help``; after the name of an experiment, with the options of that experiment."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="this; after an EXPERIMENT, its options too")
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, *rest: Any) -> None:
+        parser.print_help()
+        if getattr(namespace, "experiment", None):
+            print("\noptions of the experiment, for --set:")
+            importlib.import_module("zoo.cli.commands").show_options(namespace.experiment)
+        parser.exit()
 
 
 def _late(name: str) -> Callable[[argparse.Namespace], int]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from zoo.conversion import Natural
 from zoo.data.encodings import Encoding
 from zoo.data.image_data import SPLITS, ImageData
 from zoo.data.loading import load_data, resolved_name
@@ -35,7 +36,7 @@ class Protocol:
     data: str = "digits"
     binarize: Literal["dynamic", "static", "threshold", "none"] = "dynamic"
     binarize_seed: int | None = 0
-    validation: int | None = None
+    validation: Natural | None = None
 
     def __post_init__(self) -> None:
         choices = ("dynamic", "static", "threshold", "none")

@@ -1,8 +1,4 @@
-"""The experiments, ONE FILE each: what is built, trained and measured, the command and the figures.
-
-A new experiment is a new file here with an ``EXPERIMENT``; `zoo list` finds it. Reading this package does not
-import PyTorch.
-"""
+"""Experiments: what is trained on what, by which recipe; a file a family of systems."""
 
 from zoo.experiments.experiment import Experiment, find, names
 

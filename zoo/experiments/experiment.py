@@ -1,70 +1,143 @@
 """What an experiment is, and how it is found by name."""
 
 import dataclasses
+import fnmatch
 import importlib
 import pkgutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from zoo.errors import UsageError
-from zoo.options.data import DataOptions
-from zoo.options.objective import ELBOOptions, ObjectiveOptions
-from zoo.settings import flatten, nearest, override
-from zoo.training.options import TrainingOptions
+from zoo.settings import OBJECTIVES, Config, Option, nearest
 
-NOT_EXPERIMENTS = ("experiment", "hierarchies")
+SECTIONS = ("system", "data", "objective", "training")
 
 
 @dataclass(frozen=True)
 class Experiment:
     """A system, the data, the objective and the recipe that belong together.
 
+    Its options are those of the four; an option of a part is ``prior.layers``, or ``layers`` where no option
+    nearer to the top has that name.
+
     Attributes:
+        name: ``<system>_<data>``.
         summary: one line for `zoo list`.
-        system: options with a method ``build(image_shape)`` that returns model and guide, and a property
-            ``takes``, the encoding of the images: "binary", "grid" or "unit" (`zoo.data.encodings`). With a
-            method ``begin(model, guide, load)`` they prepare a system that is to be trained.
-        data, objective, training: see their own classes.
+        system: called with the images' shape, returns model and guide.
+        data: a `zoo.data.protocol.Protocol`.
+        objective: called with model and guide, returns the loss.
+        training: `zoo.training.options.TrainingOptions`.
         image_shape: (C, H, W) of the data set.
         paper: figure of the publication, where there is one.
-        name: ``<system>_<data>``, the file's own.
+        begin: called with the system, whose fresh parameters are to be trained, before that.
     """
 
-    summary: str = field(metadata={"settable": False})
-    system: Any
-    data: DataOptions
-    image_shape: tuple[int, int, int] = field(metadata={"settable": False})
-    objective: ELBOOptions = field(default_factory=ObjectiveOptions)
-    training: TrainingOptions = field(default_factory=TrainingOptions)
-    paper: str = field(default="", metadata={"settable": False})
-    name: str = field(default="", metadata={"settable": False})
-
-    def override(self, values: Mapping[str, Any]) -> "Experiment":
-        """The experiment with some options set, from typed values or from text; see `zoo.settings`."""
-        return override(self, values)
+    name: str
+    summary: str
+    system: Config
+    data: Config
+    objective: Config
+    training: Config
+    image_shape: tuple[int, int, int]
+    paper: str = ""
+    begin: Config | None = None
 
     def options(self) -> dict[str, Any]:
-        """Every option and its value."""
-        return flatten(self)
+        """Every option's value by its qualified name, as JSON has it."""
+        values = {name: v for section in self._sections().values() for name, v in section.values().items()}
+        return {"objective": self.objective.target.rpartition(".")[2], **values}
 
-    def described(self) -> dict[str, Any]:
-        """What `zoo list --json` says of it."""
-        return {
-            "name": self.name,
-            "summary": self.summary,
-            "image_shape": list(self.image_shape),
-            "paper": self.paper,
-            "options": self.options(),
-        }
+    def described(self) -> Iterator[tuple[str, Option, Any]]:
+        """Every option: its qualified name, what it is, its value."""
+        name = self.objective.target.rpartition(".")[2]
+        yield "objective", Option("objective", None, name, "what is minimised, by name."), name
+        for section in self._sections().values():
+            yield from section.options()
+
+    def option(self, name: str) -> Any:
+        """The value of the option of that name, qualified or not."""
+        return self.options()[self._locate(name)[1]]
+
+    def override(self, values: Mapping[str, Any]) -> "Experiment":
+        """The experiment with some options set, from typed values or from text.
+
+        Raises:
+            UsageError: for a name that no option has, or a value that it cannot take; or for an option of a
+                part that is not chosen.
+        """
+        experiment = self
+        for name in sorted(values, key=self._is_nested):  # a part before the options that it brings
+            experiment = experiment._replaced(name, values[name])
+        for section in ("data", "objective", "training"):
+            getattr(experiment, section)()  # these check what their options are together
+        return experiment
+
+    def _replaced(self, name: str, value: Any) -> "Experiment":
+        if name == "objective":
+            section, new = name, _objective(self.objective, value)
+        else:
+            section, qualified = self._locate(name)
+            new = self._sections()[section].replaced(qualified, value)
+        changed: dict[str, Any] = {section: new}
+        return dataclasses.replace(self, **changed)
+
+    def _sections(self) -> dict[str, Config]:
+        sections = {name: getattr(self, name) for name in SECTIONS}
+        return {**sections, "begin": self.begin} if self.begin else sections
+
+    def _is_nested(self, name: str) -> int:
+        """0 for a part, 1 for another option of a builder, 2 for what may be a part's."""
+        if name == "objective":
+            return 0
+        for found, option, _ in self.described():
+            if found == name:
+                return 0 if option.choice else 1
+        return 2
+
+    def _locate(self, name: str) -> tuple[str, str]:
+        """The section and the qualified name of an option.
+
+        Raises:
+            UsageError: if there is none of that name, or several as near to the top.
+        """
+        known = [(section, key) for section, config in self._sections().items() for key in config.values()]
+        found = [(s, key) for s, key in known if key == name or key.endswith(f".{name}")]
+        if not found:
+            raise UsageError(f"unknown option {name!r}{nearest(name, _short_names(key for _, key in known))}")
+        depth = min(key.count(".") for _, key in found)
+        highest = [(s, key) for s, key in found if key.count(".") == depth]
+        if len(highest) > 1:
+            raise UsageError(f"{name!r} may be {' or '.join(key for _, key in highest)}: say which")
+        return highest[0]
 
 
-def names() -> list[str]:
-    """The names of all experiments, sorted."""
+def _short_names(qualified: Any) -> set[str]:
+    return {name.rpartition(".")[2] for name in qualified}
+
+
+def _objective(now: Config, name: Any) -> Config:
+    target = OBJECTIVES.find(name)
+    return now if target == now.target else Config(target)
+
+
+@cache
+def _all() -> dict[str, Experiment]:
     import zoo.experiments as package
 
     modules = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name for name in modules if name not in NOT_EXPERIMENTS)
+    listed = [
+        experiment
+        for module in modules
+        for experiment in getattr(importlib.import_module(f"zoo.experiments.{module}"), "EXPERIMENTS", ())
+    ]
+    return {experiment.name: experiment for experiment in sorted(listed, key=lambda e: e.name)}
+
+
+def names(pattern: str = "*") -> list[str]:
+    """The names of all experiments that fit a pattern such as ``biva*``, sorted."""
+    return fnmatch.filter(_all(), pattern)
 
 
 def find(name: str) -> Experiment:
@@ -73,7 +146,6 @@ def find(name: str) -> Experiment:
     Raises:
         UsageError: if there is none; offers the names like it.
     """
-    if name not in names():
-        raise UsageError(f"unknown experiment {name!r}{nearest(name, names())}")
-    experiment: Experiment = importlib.import_module(f"zoo.experiments.{name}").EXPERIMENT
-    return dataclasses.replace(experiment, name=name)
+    if name not in _all():
+        raise UsageError(f"unknown experiment {name!r}{nearest(name, _all())}")
+    return _all()[name]

@@ -17,6 +17,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from zoo.conversion import Natural
 from zoo.infer.handlers import Site
 from zoo.infer.joint import Joint
 from zoo.infer.schedules import linear_warmup
@@ -73,7 +74,31 @@ def analytic_where_unbiased(site: Site) -> Tensor:
         return monte_carlo(site)
 
 
-class ELBO:
+class Objective:
+    """What a run asks of its objective besides the loss of a pair, which calling it returns."""
+
+    def prepare(self, model: Any, data: Any, encoding: Callable[..., Tensor]) -> None:
+        """Take from the data what the objective needs besides batches of images: labels, say.
+
+        Args:
+            model: that will be trained.
+            data: images (`zoo.data.ImageData`).
+            encoding: uint8 images and their number of levels to what the model takes.
+        """
+
+    def metrics(self, loss: Any, x: Tensor, labels: Tensor | None, **options: Any) -> dict[str, float]:
+        """Figures of the images x besides the bound, by name: none.
+
+        Args:
+            loss: of the pair.
+            x: images (B, C, H, W).
+            labels: of the images (B,), if there are any.
+            options: number of ``samples`` and ``seed``.
+        """
+        return {}
+
+
+class ELBO(Objective):
     """L(x) = E_q[log p(x | z)] - sum_i E_q[KL(q(z_i | .) || p(z_i | .))] (arXiv:1312.6114).
 
     Beta and free bits act in training only. Another schedule of either is a subclass with another `beta_at`
@@ -99,7 +124,7 @@ class ELBO:
         free_bits: float = 0.0,
         *,
         warmup: int = 0,
-        free_bits_steps: int | None = None,
+        free_bits_steps: Natural | None = None,
         kl: Callable[[Site], Tensor] = analytic_where_unbiased,
     ) -> None:
         require(num_particles >= 1, "num_particles >= 1", num_particles)
@@ -124,7 +149,7 @@ class ELBO:
         return ELBOLoss(model, guide, self)
 
 
-class ImportanceWeighted:
+class ImportanceWeighted(Objective):
     """L_k(x) = E[log 1/k sum_i p(x, z_i) / q(z_i | x)], z_i ~ q (IWAE, arXiv:1509.00519).
 
     Args:
@@ -134,7 +159,7 @@ class ImportanceWeighted:
         UsageError: if k is smaller than 1.
     """
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int = 50) -> None:
         require(k >= 1, "k >= 1", k)
         self.k = k
 

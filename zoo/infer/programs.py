@@ -19,6 +19,14 @@ from torch import Tensor, nn
 class Program(nn.Module):
     """A Pyro program; ``forward`` holds its sample statements."""
 
+    likelihood: Any
+
+    @property
+    def takes(self) -> str:
+        """The encoding of the images that a model observes: its likelihood's."""
+        takes: str = self.likelihood.takes
+        return takes
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program, showing its parameters to Pyro's classic ``SVI`` where that is at work."""
         if _svi_collects_parameters():

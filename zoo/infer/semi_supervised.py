@@ -22,12 +22,15 @@ depend on the prior: here it is asked before the model runs, with None for it.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from zoo.conversion import Natural
 from zoo.infer.handlers import Draws, Site
 from zoo.infer.importance import evaluating, stderr
 from zoo.infer.joint import BottomUp, Joint
@@ -48,7 +51,9 @@ class SemiSupervised(ELBO):
             loss is -U(x) alone, and the classes are clusters.
         alpha: factor of the classifier's term, per labelled image.
         weight: factor of L(x, y), per labelled image.
-        batch_size: labelled images a step, drawn with replacement; all of them where there are no more.
+        labelled_batch: labelled images a step, drawn with replacement; all of them where there are no more.
+        labels: how many labelled images `prepare` draws from a data set, as many of each class.
+        labels_seed: by which it draws them.
         encoding: of the labelled images drawn in a step, so that each is binarised anew; none by default.
         num_particles: draws of a and z an image.
         beta: as for `ELBO`.
@@ -68,13 +73,15 @@ class SemiSupervised(ELBO):
         labelled: tuple[Tensor, Tensor] | None = None,
         alpha: float = 0.1,
         weight: float = 1.0,
-        batch_size: int = 100,
+        labelled_batch: int = 100,
+        labels: int = 100,
+        labels_seed: int = 0,
         encoding: Callable[[Tensor], Tensor] | None = None,
         num_particles: int = 1,
         beta: float = 1.0,
         free_bits: float = 0.0,
         warmup: int = 0,
-        free_bits_steps: int | None = None,
+        free_bits_steps: Natural | None = None,
         kl: Callable[[Site], Tensor] = analytic_where_unbiased,
     ) -> None:
         super().__init__(
@@ -82,15 +89,34 @@ class SemiSupervised(ELBO):
         )
         require(0 <= alpha < math.inf, "alpha >= 0, finite", alpha)
         require(0 <= weight < math.inf, "weight >= 0, finite", weight)
-        require(batch_size >= 1, "batch_size >= 1", batch_size)
+        require(labelled_batch >= 1, "labelled_batch >= 1", labelled_batch)
+        require(labels >= 1, "labels >= 1", labels)
         if labelled is not None:
             _require_one_label_an_image(*labelled)
         self.labelled, self.encoding = labelled, encoding
-        self.alpha, self.weight, self.batch_size = alpha, weight, batch_size
+        self.alpha, self.weight, self.labelled_batch = alpha, weight, labelled_batch
+        self.labels, self.labels_seed = labels, labels_seed
 
     def __call__(self, model: Any, guide: Any) -> "SemiSupervisedLoss":
         """The loss of this pair."""
         return SemiSupervisedLoss(model, guide, self)
+
+    def prepare(self, model: Any, data: Any, encoding: Callable[..., Tensor]) -> None:
+        """Draw the labelled images from the training images of a data set.
+
+        Raises:
+            DataError: if there are no labels, too few, or of other classes than the model's.
+        """
+        classes = model.label.classes
+        chosen = data.labelled(self.labels, classes=classes, seed=self.labels_seed)
+        self.labelled = chosen.images, F.one_hot(chosen.labels, classes).float()
+        self.encoding = partial(encoding, levels=data.levels)
+
+    def metrics(self, loss: Any, x: Tensor, labels: Tensor | None, **options: Any) -> dict[str, float]:
+        """The share of wrong classes and the cross-entropy, with standard errors, where there are labels."""
+        if labels is None:
+            return {}
+        return classification(loss.model, loss.guide, x, labels, **options).summary()
 
 
 class SemiSupervisedLoss(ELBOLoss):
@@ -177,7 +203,7 @@ class SemiSupervisedLoss(ELBOLoss):
 
     def _drawn(self) -> tuple[Tensor, Tensor]:
         """Labelled images of this step, encoded, and their labels."""
-        x, y, size = self.labelled_x, self.labelled_y, self.objective.batch_size
+        x, y, size = self.labelled_x, self.labelled_y, self.objective.labelled_batch
         assert x is not None
         assert y is not None
         if size < len(x):

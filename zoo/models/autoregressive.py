@@ -5,15 +5,17 @@ p(x) = prod_i p(x_i | x_<i)                                      i over pixels, 
 There is no latent variable: the guide is empty, the bound is log p(x) itself.
 """
 
-from typing import Any
-
 import pyro
-from torch import Tensor, nn
+from torch import Tensor
 
 from distributions.copies import independent_copies
 from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size
-from zoo.parts.likelihoods import AutoregressiveLikelihood
+from zoo.nn.causal import PixelCNN
+from zoo.nn.layers import Shape
+from zoo.parts.families import Bernoullis
+from zoo.parts.likelihoods import AutoregressiveLikelihood, causal_network
+from zoo.settings import Family, Network, construct
 
 
 class AutoregressiveDensity(Program):
@@ -23,9 +25,14 @@ class AutoregressiveDensity(Program):
         density: called with nothing, returns p(x), batch shape ().
     """
 
-    def __init__(self, density: nn.Module) -> None:
+    def __init__(self, density: AutoregressiveLikelihood) -> None:
         super().__init__()
         self.density = density
+
+    @property
+    def likelihood(self) -> AutoregressiveLikelihood:
+        """The density itself."""
+        return self.density
 
     def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
         """Observe the images x (B, C, H, W), or sample n of them."""
@@ -40,11 +47,18 @@ class NoLatents(Guide):
         """There is nothing to sample."""
 
 
-def autoregressive(network: Any, family: Any) -> tuple[AutoregressiveDensity, NoLatents]:
+def autoregressive(
+    image_shape: Shape, *, network: Network = PixelCNN, likelihood: Family = Bernoullis
+) -> tuple[AutoregressiveDensity, NoLatents]:
     """Model and guide.
 
+    The channels of a pixel are drawn one after the other, R, G, B, unless `likelihood` couples them.
+
     Args:
-        network: a causal network (`zoo.nn.causal`).
-        family: of the pixels (`zoo.parts.families`).
+        image_shape: (C, H, W).
+        network: causal, made of the image's shape and the features a pixel (`zoo.nn.causal`).
+        likelihood: family of the pixels, made of the number of channels (`zoo.parts.families`).
     """
-    return AutoregressiveDensity(AutoregressiveLikelihood(network, family)), NoLatents()
+    family = construct(likelihood, image_shape[0])
+    causal = causal_network(network, image_shape, family)
+    return AutoregressiveDensity(AutoregressiveLikelihood(causal, family)), NoLatents()

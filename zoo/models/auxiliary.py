@@ -10,7 +10,7 @@ The auxiliary variable a makes q(z | x, y) = ∫ q(a | x) q(z | a, y, x) da as r
 Carlo.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyro
@@ -22,10 +22,11 @@ from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense
 from zoo.nn.layers import Shape
-from zoo.parts.labels import LabelHead, UniformLabels
+from zoo.parts.labels import Classes, LabelHead, UniformLabels
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.posteriors import Features, NormalHead
 from zoo.parts.priors import StandardNormal
+from zoo.settings import Encoder, Likelihood, construct, passes_on
 
 
 class Auxiliary(Program):
@@ -130,12 +131,12 @@ class SeesImage(nn.Module):
 def adgm(
     image_shape: Shape,
     *,
-    latent: int,
-    auxiliary: int,
-    hidden: Sequence[int],
-    classes: int = 10,
-    encoder: Any = None,
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+    latent: int = 32,
+    auxiliary: int = 32,
+    hidden: tuple[int, ...] = (256, 256),
+    classes: Classes = 10,
+    encoder: Encoder = dense,
+    likelihood: Likelihood = BernoulliLikelihood,
 ) -> tuple[ADGM, AuxiliaryGuide]:
     """An ADGM of dense networks: model and guide.
 
@@ -145,37 +146,36 @@ def adgm(
         auxiliary: size of a.
         hidden: widths of every network.
         classes: C.
-        encoder: x to features of shape ``encoder.out_shape``, a vector's, for the guide; dense by default.
+        encoder: made of the image's shape and `hidden`: the guide's, x to a vector of features.
         likelihood: made of the decoder and the image's shape.
     """
+    net = construct(encoder, image_shape, hidden)
     zy, last = latent + classes, hidden[-1]
     of_a = NormalHead(dense((last + zy,), hidden[-1:]), auxiliary)
-    decoder = likelihood(dense((zy,), hidden), image_shape)
+    decoder = construct(likelihood, dense((zy,), hidden), image_shape)
     seeing = SeesImage(dense(image_shape, hidden), of_a)
     model = ADGM(UniformLabels(classes), StandardNormal(latent), seeing, decoder)
-    return model, _guide(
-        model, encoder or dense(image_shape, hidden), latent, auxiliary, hidden[-1:], classes
-    )
+    return model, _guide(model, net, latent, auxiliary, hidden[-1:], classes)
 
 
+@passes_on(adgm)
 def sdgm(
     image_shape: Shape,
     *,
-    latent: int,
-    auxiliary: int,
-    hidden: Sequence[int],
-    classes: int = 10,
-    encoder: Any = None,
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+    latent: int = 32,
+    auxiliary: int = 32,
+    hidden: tuple[int, ...] = (256, 256),
+    classes: Classes = 10,
+    encoder: Encoder = dense,
+    likelihood: Likelihood = BernoulliLikelihood,
 ) -> tuple[SDGM, AuxiliaryGuide]:
     """An SDGM of dense networks: model and guide; see `adgm` for the arguments."""
+    net = construct(encoder, image_shape, hidden)
     zy = latent + classes
     of_a = NormalHead(dense((zy,), hidden), auxiliary)
-    decoder = likelihood(dense((auxiliary + zy,), hidden), image_shape)
+    decoder = construct(likelihood, dense((auxiliary + zy,), hidden), image_shape)
     model = SDGM(UniformLabels(classes), StandardNormal(latent), of_a, decoder)
-    return model, _guide(
-        model, encoder or dense(image_shape, hidden), latent, auxiliary, hidden[-1:], classes
-    )
+    return model, _guide(model, net, latent, auxiliary, hidden[-1:], classes)
 
 
 def _guide(

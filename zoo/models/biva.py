@@ -25,6 +25,7 @@ from zoo.infer.programs import batch_plate, index_of
 from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.layers import Shape
 from zoo.nn.stages import Stage, TwoPaths, joined
+from zoo.settings import passes_on
 
 __all__ = ["BIVA", "BIVAGuide", "InferenceLayer", "Stage", "biva"]
 
@@ -93,13 +94,14 @@ class InferenceLayer(TwoPaths):
             self.posterior_td = design.head(i)
 
 
+@passes_on(pair, supplied=("parts",))
 def biva(image_shape: Shape, stages: Sequence[Stage], **options: Any) -> tuple[BIVA, BIVAGuide]:
     """BIVA: model and guide.
 
     Args:
         image_shape: (C, H, W).
         stages: layers 1 ... L, L >= 2.
-        options: of `zoo.models.hierarchy.pair`: prior, likelihood, skips, dropout_q, dropout_p, block, scale.
+        options: of `zoo.models.hierarchy.pair`.
 
     Raises:
         ValueError: with fewer than two stages.

@@ -8,15 +8,19 @@ more samples come closer to log P(x) itself.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pyro
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
 from flows import Composed, Flow, Logit, Quantized, transformed
+from zoo.conversion import Range
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.parts.priors import StandardNormal
+
+Levels = Annotated[int, Range(2, 257)]
+LogitAlpha = Annotated[float, Range(0, 0.5)]
 
 
 class FlowDensity(Program):
@@ -26,6 +30,8 @@ class FlowDensity(Program):
         density: called with nothing, returns p(y), event shape (C, H, W), batch shape ().
         levels: of the images; x = k / (levels - 1), and [k / levels, (k + 1) / levels) is its bin.
     """
+
+    takes = "unit"
 
     def __init__(self, density: nn.Module, *, levels: int) -> None:
         super().__init__()

@@ -10,12 +10,14 @@ dequantisation starts there.
 from typing import Any
 
 from flows import LogisticMixtureCoupling, Logit, builders, checkerboard, transformed
+from zoo.conversion import Natural
 from zoo.infer.guides import Dequantization
-from zoo.models.flow_density import FlowDensity, pixel_density
+from zoo.models.flow_density import FlowDensity, Levels, LogitAlpha, pixel_density
 from zoo.nn.convolutional import ConvEncoder
 from zoo.nn.layers import Shape
 from zoo.parts.posteriors import Transformed, Unconditional
 from zoo.parts.priors import StandardLogistic
+from zoo.settings import passes_on
 
 
 class FlowPlusPlus(FlowDensity):
@@ -31,7 +33,10 @@ class FlowPlusPlus(FlowDensity):
         ValueError: if there is no such flow of images of that shape.
     """
 
-    def __init__(self, image_shape: Shape, *, levels: int = 256, alpha: float = 0.05, **options: Any) -> None:
+    @passes_on(builders.flow_plus_plus, supplied=("context",))
+    def __init__(
+        self, image_shape: Shape, *, levels: Levels = 256, alpha: LogitAlpha = 0.05, **options: Any
+    ) -> None:
         flow = builders.flow_plus_plus(image_shape, **options)
         super().__init__(pixel_density(flow, alpha=alpha), levels=levels)
 
@@ -62,15 +67,27 @@ def coupled_noise(
     return transformed(Unconditional(StandardLogistic(image_shape)), [*couplings, unit], context=features)
 
 
+@passes_on(FlowPlusPlus)
 def flow_plus_plus(
-    image_shape: Shape, *, levels: int = 256, noise: Any = None, **options: Any
+    image_shape: Shape,
+    *,
+    noise_layers: Natural = 4,
+    noise_channels: int = 32,
+    noise_components: int = 4,
+    **options: Any,
 ) -> tuple[FlowPlusPlus, Dequantization]:
     """Model and guide.
 
     Args:
         image_shape: (C, H, W).
-        levels: of the images.
-        noise: a head, x to a distribution over u, such as `coupled_noise`; uniform by default.
+        noise_layers: couplings of the dequantisation noise, see `coupled_noise`; 0 for uniform noise.
+        noise_channels: of its networks.
+        noise_components: of its mixtures.
         options: see `FlowPlusPlus`.
     """
-    return FlowPlusPlus(image_shape, levels=levels, **options), Dequantization(levels, noise=noise)
+    noise = None
+    if noise_layers:
+        sizes = {"layers": noise_layers, "channels": noise_channels, "components": noise_components}
+        noise = coupled_noise(image_shape, **sizes)
+    model = FlowPlusPlus(image_shape, **options)
+    return model, Dequantization(model.levels, noise=noise)

@@ -10,8 +10,9 @@ from typing import Any
 
 from flows import builders
 from zoo.infer.guides import Dequantization
-from zoo.models.flow_density import FlowDensity, pixel_density
+from zoo.models.flow_density import FlowDensity, Levels, LogitAlpha, pixel_density
 from zoo.nn.layers import Shape
+from zoo.settings import passes_on
 
 
 class Glow(FlowDensity):
@@ -27,11 +28,16 @@ class Glow(FlowDensity):
         ValueError: if there is no such flow of images of that shape.
     """
 
-    def __init__(self, image_shape: Shape, *, levels: int = 256, alpha: float = 0.05, **options: Any) -> None:
+    @passes_on(builders.glow, supplied=("context",))
+    def __init__(
+        self, image_shape: Shape, *, levels: Levels = 256, alpha: LogitAlpha = 0.05, **options: Any
+    ) -> None:
         flow = builders.glow(image_shape, **options)
         super().__init__(pixel_density(flow, alpha=alpha), levels=levels)
 
 
-def glow(image_shape: Shape, *, levels: int = 256, **options: Any) -> tuple[Glow, Dequantization]:
+@passes_on(Glow)
+def glow(image_shape: Shape, **options: Any) -> tuple[Glow, Dequantization]:
     """Model and guide; see `Glow`."""
-    return Glow(image_shape, levels=levels, **options), Dequantization(levels)
+    model = Glow(image_shape, **options)
+    return model, Dequantization(model.levels)

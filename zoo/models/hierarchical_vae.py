@@ -20,6 +20,7 @@ from zoo.infer.programs import batch_plate
 from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.layers import Shape
 from zoo.nn.stages import Stage, Upward
+from zoo.settings import passes_on
 
 
 class HierarchicalVAE(Hierarchy):
@@ -75,6 +76,7 @@ def bottom_up_guide(design: Design) -> BottomUpGuide:
     return BottomUpGuide(stages, heads, skips=design.skips)
 
 
+@passes_on(pair, supplied=("parts",))
 def hierarchical_vae(
     image_shape: Shape, stages: Sequence[Stage], *, skips: bool = True, **options: Any
 ) -> tuple[HierarchicalVAE, BottomUpGuide]:
@@ -84,6 +86,6 @@ def hierarchical_vae(
         image_shape: (C, H, W).
         stages: layers 1 ... L.
         skips: skip connections in the model and in the guide; without them both are Markov chains.
-        options: of `zoo.models.hierarchy.pair`: prior, likelihood, dropout_q, dropout_p, block, scale.
+        options: of `zoo.models.hierarchy.pair`.
     """
     return pair(HierarchicalVAE, bottom_up_guide, image_shape, stages, skips=skips, **options)

@@ -19,15 +19,22 @@ import pyro
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
+from zoo.conversion import Probability
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.activations import ELU
+from zoo.nn.checkpointed import checkpoint_activations as checkpoint
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape, Shaped
 from zoo.nn.scales import softplus_scale
-from zoo.nn.stages import Block, Decoder, Stage, feature_shapes, joined
+from zoo.nn.stages import Block, Decoder, Stage, Upward, feature_shapes, joined
+from zoo.nn.weight_norm import weight_normalised
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.posteriors import NormalHead
 from zoo.parts.priors import StandardNormal
+from zoo.settings import Likelihood, Prior, Scale, construct
+
+# the paths, the merges, and the heads, whose normalised weights are most of what is kept
+CHECKPOINTED = (Upward, Decoder, GatedResNet, Shaped)
 
 
 class Hierarchy(Program):
@@ -164,13 +171,15 @@ def pair(
     stages: Sequence[Stage],
     *,
     parts: Sequence[str] = ("",),
-    prior: nn.Module | None = None,
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+    prior: Prior = StandardNormal,
+    likelihood: Likelihood = BernoulliLikelihood,
     skips: bool = True,
-    dropout_q: float = 0.0,
-    dropout_p: float = 0.0,
+    dropout_q: Probability = 0.0,
+    dropout_p: Probability = 0.0,
     block: Block = GatedResNet,
-    scale: Callable[[Tensor], Tensor] = softplus_scale,
+    scale: Scale = softplus_scale,
+    weight_norm: bool = False,
+    checkpoint_activations: bool = False,
 ) -> tuple[Any, Any]:
     """A hierarchy: model and guide.
 
@@ -180,21 +189,29 @@ def pair(
         image_shape: (C, H, W).
         stages: layers 1 ... L.
         parts: the ends of the names of a layer's variables, see `GenerativeLayer`.
-        prior: called with nothing, returns p(z_L); N(0, I) by default.
+        prior: made of the shape of z_L, or a module; called with nothing, returns p(z_L).
         likelihood: made of a network and the image's shape.
         skips: skip connections in the model; without them p(z_i | z_>i) = p(z_i | z_{i+1}).
         dropout_q: probability in the blocks of inference.
         dropout_p: probability in the blocks of generation, the merges among them.
         block: makes a residual block, see `zoo.nn.stages`; takes ``dropout`` as well.
         scale: of priors and posteriors, see `Heads`.
+        weight_norm: weight-normalised layers, whose data-dependent initialisation is `zoo.initialise`.
+        checkpoint_activations: less memory in training, for a second forward pass.
     """
     block_q, block_p = partial(block, dropout=dropout_q), partial(block, dropout=dropout_p)
     design = Design(tuple(image_shape), stages, block_q, block_p, Heads(scale), skips)
-    prior = prior or StandardNormal(design.events[-1])
+    z_prior = construct(prior, design.events[-1])
     top, layers = generation(design, parts)
     net = Shaped((layers[0].decode if layers else top).out_shapes[-1], ELU())
-    model = program(prior, top, layers, likelihood(net, image_shape))
-    return model, guide(design).bound_to(model)
+    model = program(z_prior, top, layers, likelihood(net, image_shape))
+    programs = model, guide(design).bound_to(model)
+    for half in programs:
+        if weight_norm:
+            weight_normalised(half)
+        if checkpoint_activations:
+            checkpoint(half, CHECKPOINTED)
+    return programs
 
 
 def generation(design: Design, parts: Sequence[str]) -> tuple[Decoder, list[GenerativeLayer]]:

@@ -31,6 +31,7 @@ from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape
 from zoo.nn.stages import Block, Stage, TwoPaths, Upward, feature_shapes, joined
 from zoo.parts.posteriors import NormalHead
+from zoo.settings import passes_on
 
 
 class LadderVAE(Hierarchy):
@@ -162,6 +163,7 @@ def learned(design: Design) -> LadderGuide:
     return LadderGuide(path, merges, design.two_path_top())
 
 
+@passes_on(pair, supplied=("parts",))
 def ladder_vae(
     image_shape: Shape, stages: Sequence[Stage], *, skips: bool = False, **options: Any
 ) -> tuple[LadderVAE, LadderGuide]:
@@ -173,11 +175,12 @@ def ladder_vae(
         image_shape: (C, H, W).
         stages: layers 1 ... L.
         skips: skip connections in the model, which the paper has not.
-        options: of `zoo.models.hierarchy.pair`: prior, likelihood, dropout_q, dropout_p, block, scale.
+        options: of `zoo.models.hierarchy.pair`.
     """
     return pair(LadderVAE, precision_weighted, image_shape, stages, skips=skips, **options)
 
 
+@passes_on(pair, supplied=("parts",))
 def lvae(
     image_shape: Shape, stages: Sequence[Stage], *, skips: bool = True, **options: Any
 ) -> tuple[LadderVAE, LadderGuide]:

@@ -11,7 +11,6 @@ trained whole; the paper trains M1, a VAE, first and M2 on its draws of z_1: `pu
 M1. z_1 is drawn before the model runs, so its KL is estimated by Monte Carlo.
 """
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyro
@@ -23,10 +22,11 @@ from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense
 from zoo.nn.layers import Shape
-from zoo.parts.labels import LabelHead, UniformLabels
+from zoo.parts.labels import Classes, LabelHead, UniformLabels
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.posteriors import NormalHead
 from zoo.parts.priors import StandardNormal
+from zoo.settings import Encoder, Likelihood, construct
 
 
 class M2(Program):
@@ -130,7 +130,7 @@ class M1M2Guide(Guide):
         return self.second(torch.cat([features, h], dim=1))
 
 
-def put_under(model: M1M2, guide: M1M2Guide, likelihood: nn.Module, posterior: nn.Module) -> None:
+def load_m1(model: M1M2, guide: M1M2Guide, likelihood: nn.Module, posterior: nn.Module) -> None:
     """Take p(x | z_1) and q(z_1 | x) from a trained M1 and train them no further.
 
     Args:
@@ -150,11 +150,11 @@ def put_under(model: M1M2, guide: M1M2Guide, likelihood: nn.Module, posterior: n
 def m2(
     image_shape: Shape,
     *,
-    latent: int,
-    hidden: Sequence[int],
-    classes: int = 10,
-    encoder: Any = None,
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+    latent: int = 32,
+    hidden: tuple[int, ...] = (256, 256),
+    classes: Classes = 10,
+    encoder: Encoder = dense,
+    likelihood: Likelihood = BernoulliLikelihood,
 ) -> tuple[M2, M2Guide]:
     """M2 of dense networks: model and guide.
 
@@ -163,45 +163,47 @@ def m2(
         latent: size of z.
         hidden: widths of every network.
         classes: C.
-        encoder: x to features of shape ``encoder.out_shape``, a vector's; dense by default.
+        encoder: made of the image's shape and `hidden`: x to a vector of features.
         likelihood: made of the decoder and the image's shape.
     """
-    decoder = dense((latent + classes,), hidden)
-    model = M2(UniformLabels(classes), StandardNormal(latent), likelihood(decoder, image_shape))
-    encoder = encoder or dense(image_shape, hidden)
-    (features,) = encoder.out_shape
+    net = construct(encoder, image_shape, hidden)
+    decoder = construct(likelihood, dense((latent + classes,), hidden), image_shape)
+    model = M2(UniformLabels(classes), StandardNormal(latent), decoder)
+    (features,) = net.out_shape
     label = LabelHead(dense((features,), hidden[-1:]), classes)
     posterior = NormalHead(dense((features + classes,), hidden[-1:]), latent)
-    return model, M2Guide(encoder, label, posterior, model=model)
+    return model, M2Guide(net, label, posterior, model=model)
 
 
 def m1_m2(
     image_shape: Shape,
     *,
-    latents: tuple[int, int],
-    hidden: Sequence[int],
-    classes: int = 10,
-    encoder: Any = None,
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+    latent: int = 32,
+    second: int = 32,
+    hidden: tuple[int, ...] = (256, 256),
+    classes: Classes = 10,
+    encoder: Encoder = dense,
+    likelihood: Likelihood = BernoulliLikelihood,
 ) -> tuple[M1M2, M1M2Guide]:
     """M1+M2 of dense networks: model and guide.
 
     Args:
         image_shape: (C, H, W).
-        latents: sizes of z_1 and z_2.
+        latent: size of z_1.
+        second: size of z_2.
         hidden: widths of every network.
         classes: C.
-        encoder: x to features of shape ``encoder.out_shape``, a vector's; dense by default.
+        encoder: made of the image's shape and `hidden`: x to a vector of features.
         likelihood: made of the decoder and the image's shape.
     """
-    first, second = latents
-    prior_1 = NormalHead(dense((second + classes,), hidden), first)
-    decoder = likelihood(dense((first,), hidden), image_shape)
+    net = construct(encoder, image_shape, hidden)
+    prior_1 = NormalHead(dense((second + classes,), hidden), latent)
+    decoder = construct(likelihood, dense((latent,), hidden), image_shape)
     model = M1M2(UniformLabels(classes), StandardNormal(second), prior_1, decoder)
     guide = M1M2Guide(
-        NormalHead(encoder or dense(image_shape, hidden), first),
-        LabelHead(dense((first,), hidden), classes),
-        NormalHead(dense((first + classes,), hidden), second),
+        NormalHead(net, latent),
+        LabelHead(dense((latent,), hidden), classes),
+        NormalHead(dense((latent + classes,), hidden), second),
         model=model,
     )
     return model, guide

@@ -11,8 +11,9 @@ from typing import Any
 
 from flows import Composed, Reshape, builders
 from zoo.infer.guides import Dequantization
-from zoo.models.flow_density import FlowDensity, pixel_density
+from zoo.models.flow_density import FlowDensity, Levels, LogitAlpha, pixel_density
 from zoo.nn.layers import Shape
+from zoo.settings import passes_on
 
 
 class MAF(FlowDensity):
@@ -28,12 +29,17 @@ class MAF(FlowDensity):
         ValueError: if there is no such flow of images of that shape.
     """
 
-    def __init__(self, image_shape: Shape, *, levels: int = 256, alpha: float = 0.05, **options: Any) -> None:
+    @passes_on(builders.maf, supplied=("context",))
+    def __init__(
+        self, image_shape: Shape, *, levels: Levels = 256, alpha: LogitAlpha = 0.05, **options: Any
+    ) -> None:
         size = math.prod(image_shape)
         flow = Composed([builders.maf(size, **options), Reshape(size, image_shape)])
         super().__init__(pixel_density(flow, alpha=alpha), levels=levels)
 
 
-def maf(image_shape: Shape, *, levels: int = 256, **options: Any) -> tuple[MAF, Dequantization]:
+@passes_on(MAF)
+def maf(image_shape: Shape, **options: Any) -> tuple[MAF, Dequantization]:
     """Model and guide; see `MAF`."""
-    return MAF(image_shape, levels=levels, **options), Dequantization(levels)
+    model = MAF(image_shape, **options)
+    return model, Dequantization(model.levels)

@@ -10,9 +10,10 @@ from typing import Any
 
 from flows import builders
 from zoo.infer.guides import Dequantization
-from zoo.models.flow_density import FlowDensity, pixel_density
+from zoo.models.flow_density import FlowDensity, Levels, LogitAlpha, pixel_density
 from zoo.nn.layers import Shape
 from zoo.parts.priors import StandardLogistic
+from zoo.settings import passes_on
 
 
 class NICE(FlowDensity):
@@ -28,11 +29,16 @@ class NICE(FlowDensity):
         ValueError: if there is no such flow of images of that shape.
     """
 
-    def __init__(self, image_shape: Shape, *, levels: int = 256, alpha: float = 0.05, **options: Any) -> None:
+    @passes_on(builders.nice, supplied=("context",))
+    def __init__(
+        self, image_shape: Shape, *, levels: Levels = 256, alpha: LogitAlpha = 0.05, **options: Any
+    ) -> None:
         flow = builders.nice(image_shape, **options)
         super().__init__(pixel_density(flow, alpha=alpha, prior=StandardLogistic), levels=levels)
 
 
-def nice(image_shape: Shape, *, levels: int = 256, **options: Any) -> tuple[NICE, Dequantization]:
+@passes_on(NICE)
+def nice(image_shape: Shape, **options: Any) -> tuple[NICE, Dequantization]:
     """Model and guide; see `NICE`."""
-    return NICE(image_shape, levels=levels, **options), Dequantization(levels)
+    model = NICE(image_shape, **options)
+    return model, Dequantization(model.levels)

@@ -10,8 +10,9 @@ from typing import Any
 
 from flows import builders
 from zoo.infer.guides import Dequantization
-from zoo.models.flow_density import FlowDensity, pixel_density
+from zoo.models.flow_density import FlowDensity, Levels, LogitAlpha, pixel_density
 from zoo.nn.layers import Shape
+from zoo.settings import passes_on
 
 
 class RealNVP(FlowDensity):
@@ -27,11 +28,16 @@ class RealNVP(FlowDensity):
         ValueError: if there is no such flow of images of that shape.
     """
 
-    def __init__(self, image_shape: Shape, *, levels: int = 256, alpha: float = 0.05, **options: Any) -> None:
+    @passes_on(builders.real_nvp, supplied=("context",))
+    def __init__(
+        self, image_shape: Shape, *, levels: Levels = 256, alpha: LogitAlpha = 0.05, **options: Any
+    ) -> None:
         flow = builders.real_nvp(image_shape, **options)
         super().__init__(pixel_density(flow, alpha=alpha), levels=levels)
 
 
-def real_nvp(image_shape: Shape, *, levels: int = 256, **options: Any) -> tuple[RealNVP, Dequantization]:
+@passes_on(RealNVP)
+def real_nvp(image_shape: Shape, **options: Any) -> tuple[RealNVP, Dequantization]:
     """Model and guide; see `RealNVP`."""
-    return RealNVP(image_shape, levels=levels, **options), Dequantization(levels)
+    model = RealNVP(image_shape, **options)
+    return model, Dequantization(model.levels)

@@ -13,7 +13,7 @@ see y as a feature map, added to what they read from below:
     image:    likelihood(block(d_p_1; aux = map_0(y)))
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ import pyro.poutine as poutine
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
+from zoo.conversion import Probability
 from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.models.biva import BIVAGuide, biva
@@ -30,8 +31,9 @@ from zoo.nn.activations import ELU
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape, Shaped, project
 from zoo.nn.stages import Block, Stage
-from zoo.parts.labels import LabelHead, UniformLabels
+from zoo.parts.labels import Classes, LabelHead, UniformLabels
 from zoo.parts.likelihoods import BernoulliLikelihood
+from zoo.settings import Likelihood, passes_on
 
 
 class SemiSupervisedBIVA(Program):
@@ -45,6 +47,11 @@ class SemiSupervisedBIVA(Program):
     def __init__(self, label: nn.Module, hierarchy: Hierarchy) -> None:
         super().__init__()
         self.label, self.hierarchy = label, hierarchy
+
+    @property
+    def likelihood(self) -> nn.Module:
+        """p(x | d_p_1, y)."""
+        return self.hierarchy.likelihood
 
     def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
         """Observe the images x (B, C, H, W), or sample n of them."""
@@ -115,15 +122,15 @@ class SeesLabel(nn.Module):
         return self.net(self.block(d, self.map(y)))
 
 
+@passes_on(biva)
 def semi_supervised_biva(
     image_shape: Shape,
     stages: Sequence[Stage],
     *,
-    classes: int = 10,
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
+    classes: Classes = 10,
+    likelihood: Likelihood = BernoulliLikelihood,
     block: Block = GatedResNet,
-    dropout_q: float = 0.0,
-    dropout_p: float = 0.0,
+    dropout_p: Probability = 0.0,
     **options: Any,
 ) -> tuple[SemiSupervisedBIVA, SemiSupervisedBIVAGuide]:
     """BIVA with a label: model and guide.
@@ -134,7 +141,6 @@ def semi_supervised_biva(
         classes: C.
         likelihood: made of a network and the image's shape.
         block: see `zoo.models.biva.biva`.
-        dropout_q: see there.
         dropout_p: see there.
         options: of `zoo.models.biva.biva`, the others.
     """
@@ -142,8 +148,9 @@ def semi_supervised_biva(
     def labelled(net: Any, shape: Shape) -> nn.Module:
         return likelihood(SeesLabel(net, classes, block=partial(block, dropout=dropout_p)), shape)
 
-    dropouts: Any = {"dropout_q": dropout_q, "dropout_p": dropout_p}
-    hierarchy, guide = biva(image_shape, stages, likelihood=labelled, block=block, **dropouts, **options)
+    hierarchy, guide = biva(
+        image_shape, stages, likelihood=labelled, block=block, dropout_p=dropout_p, **options
+    )
     model = SemiSupervisedBIVA(UniformLabels(classes), hierarchy)
     shapes = _read_from_below(guide)
     top = shapes[f"z_{len(guide.layers)}"]

@@ -2,9 +2,12 @@
 
 p(x, z) = p(x | z) p(z)
 q(z | x)
+
+`pixelvae` is the same with an autoregressive p(x | z) (Gulrajani et al. 2016, arXiv:1611.05013), which sees
+little of the image, for few layers, and leaves the rest to z.
 """
 
-from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyro
 from torch import Tensor, nn
@@ -12,11 +15,15 @@ from torch import Tensor, nn
 from distributions.copies import independent_copies
 from zoo.infer.guides import AmortizedGuide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
-from zoo.nn.convolutional import ConvDecoder, ConvEncoder
+from zoo.nn.causal import GatedPixelCNN
+from zoo.nn.convolutional import ConvDecoder, ConvEncoder, feature_shapes
+from zoo.nn.dense import dense
 from zoo.nn.layers import Shape
-from zoo.parts.likelihoods import BernoulliLikelihood
+from zoo.parts.families import Bernoullis
+from zoo.parts.likelihoods import AutoregressiveLikelihood, BernoulliLikelihood, causal_network
 from zoo.parts.posteriors import NormalHead
 from zoo.parts.priors import StandardNormal
+from zoo.settings import Encoder, Family, Likelihood, Network, Posterior, Prior, construct
 
 
 class VAE(Program):
@@ -41,25 +48,81 @@ class VAE(Program):
 def vae(
     image_shape: Shape,
     *,
-    latent: int | Shape,
-    channels: int,
-    strides: Sequence[int],
-    likelihood: Callable[..., nn.Module] = BernoulliLikelihood,
-    prior: nn.Module | None = None,
-    posterior: Callable[..., nn.Module] = NormalHead,
+    latent: int = 16,
+    channels: int = 32,
+    strides: tuple[int, ...] = (2, 1, 2),
+    spatial: bool = False,
+    prior: Prior = StandardNormal,
+    posterior: Posterior = NormalHead,
+    likelihood: Likelihood = BernoulliLikelihood,
 ) -> tuple[VAE, AmortizedGuide]:
     """A convolutional VAE: model and guide.
 
     Args:
         image_shape: (C, H, W).
-        latent: D, the size of z, or (D, H', W'), a map of the resolution of the encoder's features.
+        latent: size of z: of the vector, or channels of the map.
         channels: of every block of both networks.
         strides: of the blocks, from the image up.
+        spatial: whether z is a map of the resolution of the encoder's features instead of a vector.
+        prior: made of the shape of z; called with nothing, returns p(z).
+        posterior: made of the encoder and the shape of z; called with x, returns q(z | x).
         likelihood: made of the decoder and the image's shape.
-        prior: called with nothing, returns p(z); N(0, I) by default.
-        posterior: made of the encoder and `latent`, called with x, returns q(z | x).
     """
-    decoder = ConvDecoder(latent, image_shape, channels=channels, strides=strides)
+    z = (latent, *feature_shapes(image_shape, 1, strides)[-1][1:]) if spatial else latent
+    decoder = ConvDecoder(z, image_shape, channels=channels, strides=strides)
     encoder = ConvEncoder(image_shape, channels=channels, strides=strides)
-    model = VAE(prior or StandardNormal(latent), likelihood(decoder, image_shape))
-    return model, AmortizedGuide(posterior(encoder, latent))
+    p_x = construct(likelihood, decoder, image_shape)
+    q_z = construct(posterior, encoder, z)
+    p_z = construct(prior, z, posterior=q_z, image_shape=image_shape)
+    return VAE(p_z, p_x), AmortizedGuide(q_z)
+
+
+def pixelvae(
+    image_shape: Shape,
+    *,
+    latent: int = 16,
+    decoder_channels: int = 32,
+    strides: tuple[int, ...] = (2, 1, 2),
+    network: Network = GatedPixelCNN,
+    likelihood: Family = Bernoullis,
+) -> tuple[VAE, AmortizedGuide]:
+    """A PixelVAE: model and guide.
+
+    Args:
+        image_shape: (C, H, W).
+        latent: size of z.
+        decoder_channels: of the blocks of encoder and decoder.
+        strides: of these blocks, from the image up.
+        network: causal, over the decoder's features.
+        likelihood: family of the pixels.
+    """
+
+    def autoregressive(decoder: Any, image_shape: Shape) -> AutoregressiveLikelihood:
+        family = construct(likelihood, image_shape[0])
+        causal = causal_network(network, image_shape, family, context=decoder.out_shape)
+        return AutoregressiveLikelihood(causal, family, net=decoder)
+
+    sizes: Any = {"latent": latent, "channels": decoder_channels, "strides": strides}
+    return vae(image_shape, likelihood=autoregressive, **sizes)
+
+
+def m1(
+    image_shape: Shape,
+    *,
+    latent: int = 32,
+    hidden: tuple[int, ...] = (256, 256),
+    encoder: Encoder = dense,
+    likelihood: Likelihood = BernoulliLikelihood,
+) -> tuple[VAE, AmortizedGuide]:
+    """M1 (arXiv:1406.5298), a VAE of dense networks to put under M2: model and guide.
+
+    Args:
+        image_shape: (C, H, W).
+        latent: size of z.
+        hidden: widths of every network.
+        encoder: made of the image's shape and `hidden`: x to a vector of features.
+        likelihood: made of the decoder and the image's shape.
+    """
+    decoder = construct(likelihood, dense((latent,), hidden), image_shape)
+    features = construct(encoder, image_shape, hidden)
+    return VAE(StandardNormal(latent), decoder), AmortizedGuide(NormalHead(features, latent))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.conversion import Natural
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape, project, strided
 
@@ -50,6 +51,53 @@ class Stage:
     def event(self, features: Shape) -> Shape:
         """The event shape of each latent."""
         return (self.latent, *features[1:]) if self.spatial else (self.latent,)
+
+
+def stages(
+    *,
+    latents: tuple[int, ...] = (16, 8, 4),
+    strides: tuple[int, ...] = (2, 1, 2),
+    kernels: tuple[int, ...] = (3,),
+    blocks: tuple[int, ...] = (2,),
+    spatial: tuple[bool, ...] = (False,),
+    head_kernel: Natural = 1,
+    filters: int = 24,
+) -> list[Stage]:
+    """Stages 1 ... L from lists, the layer nearest the image first; a list of one entry serves all layers.
+
+    Args:
+        latents: size of each of z_i's variables: of the vector, or channels of the feature map.
+        strides: from the layer below to each layer.
+        kernels: of each layer's blocks, odd.
+        blocks: residual blocks of each layer.
+        spatial: whether a layer's latents are feature maps.
+        head_kernel: of the convolutions to feature maps' parameters; 0 for one as large as the map.
+        filters: channels of every block.
+
+    Raises:
+        ValueError: for lists of different lengths, an even kernel, or no layer.
+    """
+    if not latents:
+        raise ValueError("expected at least one layer; got latents=()")
+    lists = {"strides": strides, "kernels": kernels, "blocks": blocks, "spatial": spatial}
+    for name, values in lists.items():
+        if len(values) not in (1, len(latents)):
+            raise ValueError(f"expected {name} of one entry or one a layer, {len(latents)}; got {values}")
+    if not all(k % 2 for k in kernels):
+        raise ValueError(f"expected odd kernels; got {kernels}")
+    each = [latents, *(v * len(latents) if len(v) == 1 else v for v in lists.values())]
+    return [
+        Stage(
+            latent,
+            filters=filters,
+            stride=stride,
+            kernel=kernel,
+            blocks=count,
+            spatial=maps,
+            head_kernel=head_kernel,
+        )
+        for latent, stride, kernel, count, maps in zip(*each, strict=True)
+    ]
 
 
 def feature_shapes(image_shape: Shape, stages: Sequence[Stage]) -> list[Shape]:

@@ -1,11 +1,12 @@
 """Families: features of every pixel to the distribution of an image (C, H, W), pixels independent given them.
 
-``size`` is the number of features a pixel that a family takes. Called with features (B, size, H, W) of any
-resolution, one pixel included, it returns a distribution of batch shape (B,).
+``size`` is the number of features a pixel that a family takes, ``groups`` how many of the pixel's channels
+are drawn one after the other, and ``takes`` the encoding of the images (`zoo.data.encodings`). Called with
+features (B, size, H, W) of any resolution, one pixel included, it returns a distribution of batch shape (B,).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro.distributions as dist
 import torch
@@ -25,10 +26,16 @@ class Bernoullis:
     """
 
     channels: int
+    takes: ClassVar[str] = "binary"
 
     @property
     def size(self) -> int:
         """A logit a sub-pixel."""
+        return self.channels
+
+    @property
+    def groups(self) -> int:
+        """Every channel on its own."""
         return self.channels
 
     def __call__(self, features: Tensor) -> Any:
@@ -47,11 +54,17 @@ class Categoricals:
 
     channels: int
     levels: int = 256
+    takes: ClassVar[str] = "grid"
 
     @property
     def size(self) -> int:
         """K logits a sub-pixel, those of the first channel first."""
         return self.channels * self.levels
+
+    @property
+    def groups(self) -> int:
+        """Every channel on its own."""
+        return self.channels
 
     def __call__(self, features: Tensor) -> Any:
         """prod_i softmax(features_i)."""
@@ -77,6 +90,8 @@ class LogisticMixtures:
     components: int = 10
     levels: int = 256
     min_log_scale: float = -7.0
+    takes: ClassVar[str] = "grid"
+    groups: ClassVar[int] = 1  # the mixture couples the channels
 
     @property
     def size(self) -> int:
@@ -111,6 +126,8 @@ class Normals:
     """
 
     channels: int
+    takes: ClassVar[str] = "real"
+    groups: ClassVar[int] = 1
 
     @property
     def size(self) -> int:

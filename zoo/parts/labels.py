@@ -1,12 +1,15 @@
 """The label y of an image as a variable of a model: one-hot vectors, (B, C)."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from zoo.conversion import Range
 from zoo.nn.layers import project
+
+Classes = Annotated[int, Range(2)]
 
 
 class UniformLabels(nn.Module):
@@ -25,6 +28,7 @@ class UniformLabels(nn.Module):
         super().__init__()
         if classes < 2:
             raise ValueError(f"expected at least two classes; got {classes}")
+        self.classes = classes
         self.register_buffer("logits", torch.zeros(classes), persistent=False)
 
     def forward(self) -> Any:

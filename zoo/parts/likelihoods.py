@@ -1,5 +1,6 @@
 """Likelihoods: modules that, called with features h, return p(x | h) over images of event shape (C, H, W)."""
 
+import inspect
 from typing import Any
 
 import torch
@@ -7,10 +8,24 @@ from torch import Tensor, nn
 
 from distributions import Autoregressive
 from zoo.nn.layers import Shape, project
-from zoo.parts.families import LogisticMixtures, bernoulli
+from zoo.parts.families import Categoricals, LogisticMixtures, bernoulli
+from zoo.settings import Part
 
 
-class BernoulliLikelihood(nn.Module):
+class LikelihoodModule(nn.Module):
+    """What models ask of a likelihood besides p(x | h).
+
+    Attributes:
+        takes: the encoding of the images that it is a density of: "binary", "grid" or "unit"
+            (`zoo.data.encodings`).
+        levels: grey levels of the sub-pixels, where they are not binary.
+    """
+
+    takes: str = "binary"
+    levels: int | None = None
+
+
+class BernoulliLikelihood(LikelihoodModule):
     """p(x | h) = prod_i Bernoulli(x_i; sigmoid(logits_i)), x binary, {0, 1}.
 
     Args:
@@ -46,7 +61,7 @@ class BernoulliLikelihood(nn.Module):
         outputs[0].bias.copy_(mean.flatten())
 
 
-class PixelLikelihood(nn.Module):
+class PixelLikelihood(LikelihoodModule):
     """p(x | h) of any family (`zoo.parts.families`), pixels independent given h.
 
     Args:
@@ -58,6 +73,7 @@ class PixelLikelihood(nn.Module):
     def __init__(self, net: Any, image_shape: Shape, family: Any) -> None:
         super().__init__()
         self.net, self.family = net, family
+        self.takes, self.levels = family.takes, getattr(family, "levels", None)
         self.project = project(net.out_shape, (family.size, *image_shape[1:]))
 
     def forward(self, h: Any) -> Any:
@@ -91,7 +107,20 @@ class LogisticMixtureLikelihood(PixelLikelihood):
         super().__init__(net, image_shape, family)
 
 
-class AutoregressiveLikelihood(nn.Module):
+class CategoricalLikelihood(PixelLikelihood):
+    """p(x | h): a softmax over the grey levels of every sub-pixel, x on the grid 2k/(levels-1) - 1.
+
+    Args:
+        net: see `PixelLikelihood`.
+        image_shape: (C, H, W).
+        levels: grey levels of a sub-pixel.
+    """
+
+    def __init__(self, net: Any, image_shape: Shape, *, levels: int = 256) -> None:
+        super().__init__(net, image_shape, Categoricals(image_shape[0], levels))
+
+
+class AutoregressiveLikelihood(LikelihoodModule):
     """p(x | h) = prod_i p(x_i | x_<i, net(h)): PixelVAE's decoder (Gulrajani et al. 2016, arXiv:1611.05013).
 
     Without `net` and called with nothing, it is a prior over maps or a density of images.
@@ -113,8 +142,30 @@ class AutoregressiveLikelihood(nn.Module):
                 f"{network.out_shape[0]}: make it with features={family.size}"
             )
         self.network, self.family, self.net = network, family, net
+        self.takes, self.levels = family.takes, getattr(family, "levels", None)
 
     def forward(self, *h: Any) -> Autoregressive:
         """p(x | h), batch shape (B,); p(x), batch shape (), without h."""
         context = self.net(*h) if self.net is not None else next(iter(h), None)
         return Autoregressive(self.network, self.family, context=context)
+
+
+def causal_network(network: Part, image_shape: Shape, family: Any, *, context: Any = None) -> Any:
+    """A causal network of the features that a family of pixels takes.
+
+    Args:
+        network: a class of `zoo.nn.causal`, perhaps with some of its arguments.
+        image_shape: (C, H, W).
+        family: of the pixels (`zoo.parts.families`).
+        context: shape of what the network is conditional on, if it is.
+
+    Raises:
+        ValueError: if the network draws all channels of a pixel at once and the family does not couple them.
+    """
+    options = {"groups": family.groups} if "groups" in inspect.signature(network).parameters else {}
+    if family.groups > 1 and not options:
+        raise ValueError(
+            f"this network draws the {image_shape[0]} channels of a pixel at once: take "
+            "likelihood=logistic_mixture, which couples them"
+        )
+    return network(image_shape, family.size, context=context, **options)

@@ -12,6 +12,7 @@ import pyro.distributions as dist
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
+from flows.builders import iaf
 from flows.dequantization import VariationalDequantization, uniform_noise
 from flows.transformed import Transformed, distribution_of, encoded, transformed
 from zoo.nn.layers import Shape, project
@@ -26,6 +27,7 @@ __all__ = [
     "Unconditional",
     "distribution_of",
     "encoded",
+    "iaf_posterior",
     "normal_with_flow",
     "transformed",
 ]
@@ -144,6 +146,26 @@ def normal_with_flow(net: Any, latent: int, flow: Any) -> Behind:
     """
     features = NormalHead(Features(net.out_shape), latent)
     return Behind(net, transformed(features, flow, context=project(net.out_shape, flow.context_shape)))
+
+
+def iaf_posterior(
+    net: Any, latent: int, *, layers: int = 2, hidden: tuple[int, ...] = (64, 64), context: int = 32
+) -> Behind:
+    """`normal_with_flow` with inverse autoregressive layers, made of an encoder and the size of z.
+
+    Args:
+        net: encoder with an attribute ``out_shape``.
+        latent: D.
+        layers: how many.
+        hidden: widths of each layer's network.
+        context: size of the context h(x) that the encoder gives these layers.
+
+    Raises:
+        ValueError: if the latent is a map.
+    """
+    if not isinstance(latent, int):
+        raise ValueError(f"expected a latent vector for flows, spatial=false; got a map of shape {latent}")
+    return normal_with_flow(net, latent, iaf(latent, layers=layers, hidden=hidden, context=context))
 
 
 class DequantizationHead(nn.Module):

@@ -9,6 +9,12 @@ from torch import Tensor, nn
 
 from distributions import NormalMixture
 from distributions.base_normal import base_normal
+from flows.builders import maf
+from flows.transformed import Transformed, transformed
+from zoo.conversion import Odd
+from zoo.nn.causal import GatedPixelCNN
+from zoo.parts.families import Normals
+from zoo.parts.likelihoods import AutoregressiveLikelihood
 
 
 class Standard(nn.Module):
@@ -168,6 +174,43 @@ class VampPrior(nn.Module):
         except TypeError:
             return dist.MixtureSameFamily(dist.Categorical(logits=equal), q)
         return NormalMixture(equal, normal.loc, normal.scale)
+
+
+def maf_prior(latent: int, *, layers: int = 2, hidden: tuple[int, ...] = (64, 64)) -> Transformed:
+    """p(z) of a masked autoregressive flow of a standard normal (arXiv:1705.07057).
+
+    Args:
+        latent: D.
+        layers: how many.
+        hidden: widths of each layer's network.
+
+    Raises:
+        ValueError: if the latent is a map.
+    """
+    if not isinstance(latent, int):
+        raise ValueError(f"expected a latent vector for flows, spatial=false; got a map of shape {latent}")
+    return transformed(StandardNormal(latent), maf(latent, layers=layers, hidden=hidden))
+
+
+def pixelcnn_prior(
+    latent: Sequence[int], *, channels: int = 32, layers: int = 3, kernel: Odd = 3
+) -> AutoregressiveLikelihood:
+    """p(z) of a latent map by a Gated PixelCNN (arXiv:1606.05328), normal given the positions before.
+
+    Args:
+        latent: (D, H, W).
+        channels: of the hidden layers.
+        layers: of both stacks.
+        kernel: of the first layer, odd.
+
+    Raises:
+        ValueError: if the latent is a vector.
+    """
+    if isinstance(latent, int):
+        raise ValueError(f"expected a latent map for a PixelCNN prior, spatial=true; got a vector, {latent}")
+    family = Normals(latent[0])
+    network = GatedPixelCNN(latent, family.size, channels=channels, layers=layers, kernel=kernel)
+    return AutoregressiveLikelihood(network, family)
 
 
 def _event_shape(latent: int | Sequence[int]) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
-"""Finetuning: a run goes on from the end of another without free bits (arXiv:1902.02102, table 2).
+"""Runs that begin with the parameters of another.
 
-The other run's parameters, their average, the optimiser's moments and the number of steps go on, and with the
-steps its schedules: the learning rate falls on from where it was. The other run itself is left as it is.
+Finetuning resumes from the end of a run without free bits (arXiv:1902.02102, table 2): the parameters, their
+average, the optimiser's moments and the number of steps are taken over, and with the steps the schedules, so
+that the learning rate falls further from where it was. The other run itself is left as it is.
 """
 
 from collections.abc import Mapping
@@ -10,8 +11,8 @@ from typing import Any
 
 from zoo.errors import UsageError
 from zoo.experiments import Experiment
-from zoo.runs.system import System, configured
-from zoo.settings import flatten
+from zoo.models.m2 import load_m1
+from zoo.runs.system import System
 from zoo.training.checkpoint import load_latest
 from zoo.training.run_folder import RunFolder
 from zoo.training.state import matching_checkpoint
@@ -19,58 +20,46 @@ from zoo.training.state import matching_checkpoint
 SHARE = 10  # a tenth of the run's epochs by default
 
 
-def finetuned(source: RunFolder, overrides: Mapping[str, Any]) -> Experiment:
-    """The experiment of the run `source` without free bits, for a tenth of its epochs (or steps) more.
+def finetuned(began: Experiment, changes: Mapping[str, Any]) -> Experiment:
+    """The experiment without free bits, for a tenth of its epochs (or steps) more.
 
     Args:
-        source: the run to finetune.
-        overrides: other options; epochs and steps count from the end of `source`.
+        began: the experiment to finetune.
+        changes: other options; epochs and steps count from the end of the run.
 
     Raises:
-        UsageError: for an option that a run which goes on cannot change.
+        UsageError: for an option that such a run cannot change.
     """
-    began, _ = configured(source)
-    training = began.training
+    steps = began.option("steps")
     share = {
-        "epochs": -(-training.epochs // SHARE),
-        "steps": None if training.steps is None else -(-training.steps // SHARE),
+        "epochs": -(-began.option("epochs") // SHARE),
+        "steps": None if steps is None else -(-steps // SHARE),
     }
     plain = {"free_bits": 0.0, "free_bits_steps": None}
-    experiment = began.override({**plain, **share, **limited(overrides)})
+    known = {name.rpartition(".")[2] for name in began.options()}
+    plain = {name: value for name, value in plain.items() if name in known}
+    experiment = began.override({**plain, **share, **limited(changes)})
     _require_same_model(began, experiment)
     return experiment
 
 
-def limited(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The overrides; epochs, where they are given alone, in place of any steps."""
-    return {**({"steps": None} if "epochs" in overrides else {}), **overrides}
+def limited(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes; epochs, where they are given without steps, in place of any steps."""
+    return {**({"steps": None} if "epochs" in changes else {}), **changes}
 
 
-def start(source: RunFolder) -> dict[str, Any]:
+def start(source: RunFolder, system: System) -> dict[str, Any]:
     """The state in which a finetuning of `source` begins: the last one of `source`.
 
     Its best epoch is not taken along: finetuning chooses its own.
 
     Raises:
-        CheckpointError: if `source` has no checkpoint, or a damaged one.
+        CheckpointError: if `source` has no checkpoint, a damaged one, or one of another system.
     """
     state = load_latest(source.checkpoints)
-    return {**state, "start": state["step"], "best": None}
-
-
-def require_fit(state: Mapping[str, Any], system: System) -> None:
-    """Check that a state is one of this system's, before anything is written.
-
-    Raises:
-        CheckpointError: if it is not: the images are of another shape, say.
-    """
     with matching_checkpoint():
         system.loss().load_state_dict(state["loss"])
-
-
-def origin(source: RunFolder) -> dict[str, str]:
-    """What the configuration of a finetuning says of where it began."""
-    return {"finetuned_from": str(source.path.absolute())}
+    return {**state, "start": state["step"], "best": None}
 
 
 def require_finetuning_of(folder: RunFolder, source: RunFolder) -> None:
@@ -81,17 +70,44 @@ def require_finetuning_of(folder: RunFolder, source: RunFolder) -> None:
     """
     began = folder.config.get("finetuned_from")
     if began is None:
-        raise UsageError(f"{folder.path} is no finetuning, go on with it by zoo train; or take another --out")
+        raise UsageError(f"{folder.path} is no finetuning: resume it by zoo train, or take another --out")
     if Path(began).exists() and not Path(began).samefile(source.path):
         raise UsageError(f"{folder.path} was finetuned from {began}, not {source.path}; take another --out")
 
 
+def load_pretrained_m1(system: System, *, m1: str | None = None) -> None:
+    """Put the trained M1 of a run under an M1+M2 (arXiv:1406.5298).
+
+    Args:
+        system: of an M1+M2, which is to be trained.
+        m1: run of an M1 of the same sizes, whose parameters are taken over and trained no further; none:
+            M1+M2 is trained whole.
+
+    Raises:
+        UsageError: if there is no such run, or it is no M1 of these sizes.
+    """
+    from zoo.runs.run import load
+
+    if m1 is None:
+        return
+    below = load(m1)
+    try:
+        load_m1(system.model, system.guide, below.model.likelihood, below.guide.head)
+    except (RuntimeError, AttributeError) as error:
+        sizes = {name: system.experiment.option(name) for name in ("latent", "hidden")}
+        expected = ", ".join(f"{name}={value}" for name, value in sizes.items())
+        raise UsageError(
+            f"expected {m1} to be the run of an M1 with {expected} and the encoder of this M1+M2; got one of "
+            f"{below.experiment.name}"
+        ) from error
+
+
 def _require_same_model(began: Experiment, now: Experiment) -> None:
     before, after = began.options(), now.options()
-    kept = [*flatten(began.system), "optimizer"]
-    differ = [key for key in kept if before[key] != after[key]]
+    kept = [*began.system.values(), "optimizer"]
+    differ = [key for key in kept if before[key] != after.get(key)]
     if bool(before["ema"]) != bool(after["ema"]):
         differ.append("ema")
     if differ:
-        changes = ", ".join(f"{key} was {before[key]}, is {after[key]}" for key in differ)
+        changes = ", ".join(f"{key} was {before[key]}, is {after.get(key)}" for key in differ)
         raise UsageError(f"finetuning keeps the model and the optimiser of the run: {changes}; leave that")

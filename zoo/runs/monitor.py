@@ -14,7 +14,6 @@ from zoo.analysis.plots import curves
 from zoo.analysis.sampling import reconstruct, sample
 from zoo.infer.importance import evaluating
 from zoo.infer.programs import layer_of
-from zoo.infer.semi_supervised import classification
 from zoo.runs.system import System
 from zoo.training.run_folder import RunFolder
 from zoo.training.state import seed_noise
@@ -44,11 +43,14 @@ class Monitor:
     Args:
         system: whose `encoding` turns what the model takes into pixels.
         validation: images as the model takes them (N, C, H, W), maybe none; the first 1,000 are looked at.
+        labels: of these images, if there are any.
         epochs: of the run.
     """
 
-    def __init__(self, system: System, validation: Tensor, epochs: int) -> None:
-        self.decode, self.validation = system.encoding.decode, validation[:MONITORED]
+    def __init__(self, system: System, validation: Tensor, labels: Tensor | None, epochs: int) -> None:
+        self.decode, self.objective = system.encoding.decode, system.objective
+        self.validation = validation[:MONITORED]
+        self.labels = None if labels is None else labels[:MONITORED]
         self.every = max(1, epochs // PICTURES)
 
     def __call__(self, trainer: Trainer) -> None:
@@ -58,6 +60,8 @@ class Monitor:
         figures = {}
         if len(x):
             figures["validation/elbo"] = -mean_loss(loss, x)
+            metrics = self.objective.metrics(loss, x, self.labels, samples=1)
+            figures |= {f"validation/{k}": v for k, v in metrics.items() if not k.endswith("_stderr")}
         if pictured := trainer.step // len(trainer.batches) % self.every == 0:
             figures |= units_in_use(loss.model, loss.guide, x[:UNITS_IMAGES])
         if figures:
@@ -76,19 +80,6 @@ class Monitor:
                 drawn = resample(model, guide, x, below=k)
                 pictures[f"resampled/below_{k}"] = in_turn(self.decode(x), self.decode(drawn))
         return pictures
-
-
-class ErrorRate:
-    """At the end of an epoch: the share of validation images that are classified wrongly."""
-
-    def __init__(self, validation: Tensor, labels: Tensor) -> None:
-        self.validation, self.labels = validation[:MONITORED], labels[:MONITORED]
-
-    def __call__(self, trainer: Trainer) -> None:
-        """Log the error of the averaged parameters."""
-        loss, x = trainer.evaluated, self.validation.to(trainer.device)
-        found = classification(loss.model, loss.guide, x, self.labels, samples=1)
-        trainer.logger.scalars(trainer.step, {"validation/error_rate": found.error_rate})
 
 
 def units_in_use(model: Any, guide: Any, x: Tensor) -> dict[str, float]:

@@ -6,7 +6,6 @@ from typing import Any
 from torch import Tensor
 
 from zoo.infer.importance import LogLikelihood, log_likelihood
-from zoo.infer.semi_supervised import Classification
 from zoo.training.progress import Progress
 
 
@@ -54,13 +53,14 @@ def table(result: LogLikelihood) -> str:
     return "\n".join(lines) + _warning(s)
 
 
-def errors(result: Classification) -> str:
-    """The classification error, for people."""
-    s = result.summary()
-    return (
-        f"wrong classes      {s['error_rate']:10.2%} +- {s['error_rate_stderr']:.2%} of {len(result.wrong)} "
-        f"images (cross-entropy {s['cross_entropy']:.3f} nats)"
-    )
+def metrics_table(metrics: Mapping[str, float]) -> str:
+    """Further figures of an objective with their errors, a line each."""
+    lines = [
+        f"{name.replace('_', ' '):18s} {value:10.4f} +- {metrics[f'{name}_stderr']:.4f}"
+        for name, value in metrics.items()
+        if f"{name}_stderr" in metrics
+    ]
+    return "\n".join(lines)
 
 
 def _or_none(k_hat: Any) -> str:

@@ -1,179 +1,393 @@
-"""Training an experiment into a run folder, and what can be done with the run afterwards."""
+"""A run: an experiment, its images, its system and its folder.
 
-import platform
-import re
-from collections.abc import Mapping
+run = Run.create("biva_digits", "runs/demo", seed=0)
+run.train()
+Run.open("runs/demo").evaluate(samples=1000)
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyro
 import torch
 from torch import Tensor
 
-from zoo.analysis.anomaly import Report
-from zoo.analysis.pictures import save_grid
+from zoo.analysis.anomaly import Report, chosen_layers, compare
 from zoo.analysis.sampling import sample
 from zoo.data import Batches, ImageData
-from zoo.errors import UsageError
-from zoo.experiments import Experiment
-from zoo.infer.importance import LogLikelihood
-from zoo.infer.semi_supervised import Classification, classification
-from zoo.runs.images import held_out, require_images
-from zoo.runs.monitor import CHARTS, ErrorRate, Monitor, save_kl_chart, side_by_side
-from zoo.runs.preparation import classifies, initialise_by_data
-from zoo.runs.report import evaluate
+from zoo.data.protocol import Protocol
+from zoo.errors import DataError, UsageError
+from zoo.experiments import Experiment, find
+from zoo.infer.importance import LogLikelihood, log_likelihood
+from zoo.infer.initialisation import initialise
+from zoo.runs import finetuning, outputs
+from zoo.runs.configuration import configuration, configured, require_same
+from zoo.runs.images import require_choice, require_fit, require_images
+from zoo.runs.monitor import Monitor, side_by_side
+from zoo.runs.report import advancing, metrics_table, table
 from zoo.runs.system import System
+from zoo.seeds import mixed_seed, seeded_generator
 from zoo.training import parallel
-from zoo.training.checkpoint import has_checkpoint
+from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
 from zoo.training.fit import fit
-from zoo.training.logger import Logger
+from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
+from zoo.training.state import matching_checkpoint
 from zoo.training.trainer import Fit
 
-MAY_CHANGE = ("epochs", "steps", "log_every", "save_every", "histograms")  # when a run goes on
+INITIALISING = 50  # training images of a data-dependent initialisation
 
 
-def train(
-    system: System,
-    batches: Batches,
-    data: ImageData,
-    folder: RunFolder | None,
-    *,
-    seed: int = 0,
-    device: str | torch.device = "cpu",
-    resume: bool = False,
-) -> Fit:
-    """Train a system into a folder; it then has the parameters to evaluate."""
-    experiment = system.experiment
-    validation = held_out(experiment, data, system, "validation")
-    watching: list[Any] = [Monitor(system, validation, experiment.training.epochs)]
-    if classifies(system) and data.validation_labels is not None and len(validation):
-        watching.append(ErrorRate(validation, data.validation_labels))
-    if folder is not None and parallel.rank() == 0 and not folder.tensorboard.exists():
-        with Logger(folder) as logger:
-            logger.charts(CHARTS)
-    if folder is None or not has_checkpoint(folder.checkpoints):
-        initialise_by_data(system, data, seed=seed, device=device)
-    result = fit(
-        system.model,
-        system.guide,
-        system.objective,
-        batches,
-        device=device,
-        seed=seed,
-        run=folder,
-        resume=resume,
-        callbacks=watching,
-        options=experiment.training,
-    )
-    system.model, system.guide = result.average.model, result.average.guide
-    return result
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a run on held-out images.
 
-
-def evaluate_run(
-    system: System,
-    data: ImageData,
-    *,
-    samples: int,
-    images: int | None,
-    split: str = "test",
-    seed: int = 0,
-    chunk: int | None = None,
-    device: str | torch.device = "cpu",
-) -> LogLikelihood:
-    """The log-likelihood of the first `images` test images (all by default).
-
-    Raises:
-        UsageError: if fewer than one image is asked for, or more than there are.
+    Attributes:
+        likelihood: of each image.
+        metrics: figures that the objective adds, the classification error say.
     """
-    require_images(data, split, images)
-    x = held_out(system.experiment, data, system, split).to(device)
-    return evaluate(system.model, system.guide, x[:images], samples, seed=seed, chunk=chunk)
+
+    likelihood: LogLikelihood
+    metrics: Mapping[str, float]
+
+    def summary(self) -> dict[str, Any]:
+        """The figures, for JSON."""
+        return {**self.likelihood.summary(), **self.metrics}
+
+    def table(self) -> str:
+        """The figures with their errors, for people."""
+        return "\n".join(filter(None, [table(self.likelihood), metrics_table(self.metrics)]))
 
 
-def classify_run(
-    system: System,
-    data: ImageData,
-    *,
-    images: int | None = None,
-    split: str = "test",
-    seed: int = 0,
-    device: str | torch.device = "cpu",
-) -> Classification | None:
-    """How well a semi-supervised system classifies the first `images` test images (all by default).
+class Run:
+    """One training run and what can be done with it. Make it by `create`, `resume` or `open`.
 
-    None for other systems, and where the images have no labels.
+    Args:
+        experiment: with all its options.
+        path: of the folder.
+        folder: the folder, where there is one already.
+        seed: of all that is random.
+        device: where it runs.
+        data_root: folder of data sets.
+        download: whether to fetch the data set if it is not there.
+        source: the run that this one finetunes, if it does.
     """
-    labels = getattr(data, f"{split}_labels")
-    if not classifies(system) or labels is None:
-        return None
-    x = held_out(system.experiment, data, system, split).to(device)
-    return classification(system.model, system.guide, x[:images], labels[:images], seed=seed)
 
+    def __init__(
+        self,
+        experiment: Experiment,
+        path: str | Path,
+        *,
+        folder: RunFolder | None = None,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        data_root: str | Path | None = None,
+        download: bool = False,
+        source: RunFolder | None = None,
+    ) -> None:
+        self.experiment, self.path, self._folder = experiment, Path(path), folder
+        self.seed, self.device = seed, torch.device(device)
+        self.data_root, self.download, self.source = data_root, download, source
+        self.leads = True  # whether this is the one process that writes
 
-def save_pictures(system: System, x: Tensor, folder: RunFolder) -> list[Path]:
-    """Samples and reconstructions of the images x as PNG grids in the run's folder, and the latents' KL."""
-    decode = system.encoding.decode
-    samples = folder.pictures / "samples.png"
-    save_grid(decode(sample(system.model, 64, mean=True)), samples, columns=8, overwrite=True)
-    reconstructions = folder.pictures / "reconstructions.png"
-    pairs = side_by_side(system.model, system.guide, x[:32], decode)
-    save_grid(pairs, reconstructions, columns=8, overwrite=True)
-    kl = save_kl_chart(folder)
-    return [samples, reconstructions] + ([kl] if kl else [])
+    @classmethod
+    def create(cls, experiment: str | Experiment, path: str | Path, **settings: Any) -> "Run":
+        """A run that is to be trained into a new folder; nothing is written before `train`.
 
+        Args:
+            experiment: or its name.
+            path: of the folder.
+            settings: see `Run`.
+        """
+        return cls(find(experiment) if isinstance(experiment, str) else experiment, path, **settings)
 
-def save_scores(report: Report, folder: RunFolder) -> Path:
-    """Histograms of the scores of anomalies, in TensorBoard and as a PNG in the run's folder."""
-    name = re.sub(r"\W+", "_", report.names[1])
-    plots = report.plots()
-    step = max((metrics["step"] for metrics in folder.read_metrics()), default=0)
-    with Logger(folder) as logger:
-        for kind, scores in {"normal": report.normal, "anomalous": report.anomalous}.items():
-            tags = {score: f"anomaly/{name}/{score.replace('>', '_above_')}/{kind}" for score in scores}
-            logger.histograms(step, {tags[score]: values for score, values in scores.items()})
-        logger.images(step, {f"anomaly/{name}": plots})
-    picture = folder.pictures / f"anomaly_{name}.png"
-    return save_grid(plots, picture, columns=2, scale=1, overwrite=True)
+    @classmethod
+    def open(cls, path: str | Path, *, changes: Mapping[str, Any] | None = None, **settings: Any) -> "Run":
+        """A run that was begun; settings that are not given, or None, are those it has.
 
+        Args:
+            path: of the folder.
+            changes: options to change, where a resumed run may.
+            settings: see `Run`.
 
-def log_test(system: System, folder: RunFolder, summary: Mapping[str, Any], step: int) -> None:
-    """The test figures beside the curves, and in TensorBoard's table of settings."""
-    figures = {f"test/{k}": v for k, v in summary.items() if v is not None}
-    if {"step": step, **figures} in folder.read_metrics():
-        return  # a finished run was resumed
-    with Logger(folder) as logger:
-        logger.hparams(system.experiment.options(), figures)
-        logger.scalars(step, figures)
+        Raises:
+            UsageError: if there is no run.
+            CheckpointError: if its configuration is damaged.
+        """
+        folder = RunFolder.open(path)
+        experiment, _ = configured(folder)
+        given = {name: value for name, value in settings.items() if value is not None}
+        kept: dict[str, Any] = {
+            name: folder.config[name] for name in ("seed", "data_root") if name in folder.config
+        }
+        merged: dict[str, Any] = {**kept, **given}
+        return cls(experiment.override(changes or {}), path, folder=folder, **merged)
 
+    def finetune(self, path: str | Path, changes: Mapping[str, Any], **settings: Any) -> "Run":
+        """A run that resumes from the end of this one without free bits, in a folder of its own.
 
-def configuration(experiment: Experiment, data: ImageData, **settings: Any) -> dict[str, Any]:
-    """What a run's config.json holds."""
-    return {
-        "format": 1,
-        "experiment": experiment.name,
-        "image_shape": list(data.image_shape),
-        "options": experiment.options(),
-        **settings,
-        "versions": {
-            "torch": torch.__version__,
-            "pyro": pyro.__version__,
-            "python": platform.python_version(),
-        },
-    }
+        Args:
+            path: of the new folder.
+            changes: options; epochs and steps count from the end of this run.
+            settings: see `Run`.
 
+        Raises:
+            UsageError: for an option that such a run cannot change.
+        """
+        experiment = finetuning.finetuned(self.experiment, changes)
+        return Run(experiment, path, source=self.folder, **settings)
 
-def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
-    """Check that a run goes on as it began.
+    @property
+    def folder(self) -> RunFolder:
+        """The folder.
 
-    Raises:
-        UsageError: naming the options that differ.
-    """
-    before, now = ({**config, **config["options"]} for config in (old, new))
-    compared = ("experiment", "image_shape", "seed", *new["options"])
-    differ = [k for k in compared if k not in MAY_CHANGE and before.get(k) != now[k]]
-    if differ:
-        changes = ", ".join(f"{k} was {before.get(k)}, is {now[k]}" for k in differ)
-        raise UsageError(
-            f"{folder} was trained otherwise: {changes}; leave that as it was, or train into another --out"
+        Raises:
+            UsageError: if there is none yet.
+        """
+        self._folder = self._folder or RunFolder.open(self.path)
+        return self._folder
+
+    @property
+    def protocol(self) -> Protocol:
+        """What images it is about, and how they are encoded."""
+        protocol: Protocol = self.experiment.data()
+        return protocol
+
+    @cached_property
+    def data(self) -> ImageData:
+        """The images.
+
+        Raises:
+            DataError: if they are missing, unreadable, or not of the shape that the run was trained on.
+        """
+        data = self.protocol.load(data_root=self.data_root, download=self.download)
+        if self._folder is not None and data.image_shape != configured(self._folder)[1]:
+            raise DataError(
+                f"expected images of shape {configured(self._folder)[1]}, on which {self.path} was trained; "
+                f"got {data.image_shape} from {self.protocol.data}"
+            )
+        return data
+
+    @cached_property
+    def system(self) -> System:
+        """The trained system: with averaged parameters where the run kept them, or those of its best epoch.
+
+        Raises:
+            CheckpointError: if there is no checkpoint or a damaged one.
+        """
+        system = System(*configured(self.folder))
+        state = load_latest(self.folder.checkpoints)
+        if state.get("best") is not None:
+            state = load_latest(self.folder.checkpoints, name=BEST)
+        with matching_checkpoint():
+            system.loss().load_state_dict(_evaluated(state))
+        return system.to(self.device)
+
+    def train(self) -> Fit:
+        """Train, from the last checkpoint on if there is one.
+
+        Raises:
+            UsageError: if the images do not suit the system; nothing has been written then.
+            Interrupted: after a signal, when the step is done and the checkpoint saved.
+            NonFiniteError: if the loss or a gradient is not finite.
+        """
+        config = self._configuration()
+        if self._folder is not None:
+            require_same(self._folder.config, config, self.path)
+        with parallel.process_group(self.device):
+            self.leads = parallel.rank() == 0
+            system, batches = self._prepared()
+            start = self._start(system)
+            if self._folder is None:
+                parallel.leading(lambda: RunFolder.create(self.path, config))
+            if start is not None:
+                parallel.leading(lambda: save_checkpoint(self.folder.last_checkpoint, start))
+            if not has_checkpoint(self.folder.checkpoints):
+                self._initialise(system)
+            outputs.name_charts(self.folder)
+            result = fit(
+                system.model,
+                system.guide,
+                system.objective,
+                batches,
+                device=self.device,
+                seed=self.seed,
+                run=self.folder,
+                resume=True,
+                callbacks=[self._monitor(system)],
+                options=self.experiment.training(),
+            )
+        system.model, system.guide = result.average.model, result.average.guide
+        self.system = system
+        return result
+
+    def evaluate(
+        self,
+        samples: int = 1000,
+        *,
+        images: int | None = None,
+        split: str = "test",
+        seed: int = 0,
+        chunk: int | None = None,
+    ) -> Evaluation:
+        """The log-likelihood of the first `images` images of a split (all by default), and the metrics.
+
+        Args:
+            samples: importance samples an image, K.
+            images: how many images.
+            split: test or validation.
+            seed: of the noise: two evaluations of one model agree.
+            chunk: samples at a time, for memory and speed only.
+
+        Raises:
+            UsageError: if fewer than one image is asked for, or more than there are.
+        """
+        require_images(self.data, split, images)
+        system, x = self.system, self._held_out(split)[:images]
+        pair = system.model, system.guide
+        with Progress(len(x), unit="image") as bar:
+            likelihood = log_likelihood(*pair, x, samples, seed=seed, chunk=chunk, progress=advancing(bar))
+        labels = getattr(self.data, f"{split}_labels")
+        labels = labels if labels is None else labels[:images]
+        metrics = system.objective.metrics(system.loss(), x, labels, samples=10, seed=seed)
+        return Evaluation(likelihood, metrics)
+
+    def sample(self, n: int = 64, *, temperature: float = 1.0, seed: int = 0) -> Tensor:
+        """N images drawn from the model, uint8-like pixels (n, C, H, W) for a picture."""
+        torch.manual_seed(seed)
+        with Progress(100, unit="%") as bar:
+            x = sample(
+                self.system.model,
+                n,
+                temperature=temperature,
+                mean=True,
+                progress=lambda share: bar.update(int(100 * share)),
+            )
+        return self.system.encoding.decode(x)
+
+    def reconstruct(self, n: int = 32, *, seed: int = 0) -> Tensor:
+        """Test images and their reconstructions in turn, pixels (2n, C, H, W)."""
+        torch.manual_seed(seed)
+        x = self._held_out("test")[:n]
+        return side_by_side(self.system.model, self.system.guide, x, self.system.encoding.decode)
+
+    def anomaly(
+        self,
+        against: str,
+        *,
+        above: Iterable[int] | None = None,
+        samples: int = 10,
+        images: int | None = None,
+        seed: int = 0,
+        chunk: int | None = None,
+    ) -> Report:
+        """How well scores of the layers distinguish another set's images from the run's own.
+
+        Args:
+            against: the anomalies: a data set or a path.
+            above: layers k of L^{>k}; 0 to L-1 by default.
+            samples: log weights an image and bound.
+            images: test images of each set; all by default.
+            seed: of the noise.
+            chunk: samples at a time.
+        """
+        places: Any = {"data_root": self.data_root, "download": self.download}
+        other = self.protocol.load_beside(self.data, against, **places)
+        for data in (self.data, other):
+            require_images(data, "test", images)
+        pair = self.system.model, self.system.guide
+        normal, anomalous = (self._held_out("test", data)[:images] for data in (self.data, other))
+        layers = chosen_layers(*pair, normal, above)
+        with Progress(len(layers) * (len(normal) + len(anomalous)), unit="image") as bar:
+            return compare(
+                *(*pair, normal, anomalous, layers),
+                names=(self.data.name, other.name),
+                samples=samples,
+                chunk=chunk,
+                seed=seed,
+                progress=advancing(bar),
+            )
+
+    def save_pictures(self) -> list[Path]:
+        """Samples, reconstructions and the chart of the latents' KL, as PNG in the run's folder."""
+        return outputs.save_pictures(self.system, self._held_out("test"), self.folder)
+
+    def _held_out(self, split: str, data: ImageData | None = None) -> Tensor:
+        data = self.data if data is None else data
+        return self.protocol.held_out(data, split, self.system.encoding).to(self.device)
+
+    def _configuration(self) -> dict[str, Any]:
+        settings = {"seed": self.seed, "data_root": self.data_root and str(self.data_root)}
+        if self.source is not None:
+            settings["finetuned_from"] = str(self.source.path.absolute())
+        return configuration(self.experiment, self.data, **settings)
+
+    def _prepared(self) -> tuple[System, Batches]:
+        """The system with fresh parameters, and its batches."""
+        torch.manual_seed(self.seed)
+        system = System(self.experiment, self.data.image_shape)
+        require_fit(system, self.data)
+        require_choice(self.experiment, self.data)
+        if self.experiment.begin is not None:
+            self.experiment.begin(system)
+        system.objective.prepare(system.model, self.data, system.encoding)
+        batches = Batches(
+            self.data.train,
+            min(self.experiment.option("batch_size"), len(self.data.train)),
+            encoding=system.encoding,
+            levels=self.data.levels,
+            seed=self.seed,
+            rank=parallel.rank(),
+            world_size=parallel.world_size(),
         )
+        return system, batches.to(self.device)
+
+    def _start(self, system: System) -> dict[str, Any] | None:
+        """The state to begin with: of the run that this one finetunes, before its first step."""
+        begun = self._folder is not None and has_checkpoint(self._folder.checkpoints)
+        if self.source is None or begun:
+            return None
+        return finetuning.start(self.source, system)
+
+    def _initialise(self, system: System) -> None:
+        """Data-dependent initialisation of weight-normalised layers, if there are any (`zoo.initialise`).
+
+        Raises:
+            UsageError: if there are too few images.
+        """
+        generator = seeded_generator("initialisation", self.seed)
+        chosen = torch.randperm(len(self.data.train), generator=generator)[:INITIALISING]
+        x = system.encoding(self.data.train[chosen], self.data.levels, generator).to(self.device)
+        torch.manual_seed(mixed_seed("initialisation", self.seed))
+        try:
+            initialise(system.model.to(self.device), system.guide.to(self.device), x)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def _monitor(self, system: System) -> Monitor:
+        x = self.protocol.held_out(self.data, "validation", system.encoding)
+        return Monitor(system, x, self.data.validation_labels, self.experiment.option("epochs"))
+
+
+def load(run: str | Path, *, device: Any = "cpu") -> System:
+    """The system of a run folder with its trained parameters, averaged ones where the run kept them.
+
+    Those of its last checkpoint, or of the best epoch so far, where the run was trained with choose="best".
+
+    Raises:
+        UsageError: if there is no such run.
+        CheckpointError: if it has no checkpoint or a damaged one.
+    """
+    return Run.open(run, device=device).system
+
+
+def _evaluated(state: dict[str, Any]) -> dict[str, Any]:
+    """The averaged parameters, or the last ones where no average was kept."""
+    average = state["average"]
+    if average is None:
+        loss: dict[str, Any] = state["loss"]
+        return loss
+    prefix = "module."
+    return {key.removeprefix(prefix): v for key, v in average.items() if key.startswith(prefix)}

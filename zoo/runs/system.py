@@ -1,14 +1,14 @@
-"""A system: a model, its guide and the objective that trains them, built by name or loaded from a run."""
+"""A system: a model, its guide and the objective that trains them, built by name."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from zoo.analysis.latents import decode, encode, interpolate, resample
 from zoo.analysis.sampling import reconstruct, sample
-from zoo.errors import CheckpointError, UsageError
+from zoo.data import Binary, Grid, Unit
+from zoo.errors import UsageError
 from zoo.experiments import Experiment, find
 
 
@@ -26,8 +26,8 @@ class System(nn.Module):
     def __init__(self, experiment: Experiment, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.experiment, self.image_shape = experiment, image_shape
-        self.model, self.guide = experiment.system.build(image_shape)
-        self.objective = experiment.objective.build()
+        self.model, self.guide = experiment.system(image_shape)
+        self.objective = experiment.objective()
 
     def loss(self) -> nn.Module:
         """The objective applied to this pair."""
@@ -36,9 +36,13 @@ class System(nn.Module):
     @property
     def encoding(self) -> Any:
         """How uint8 images become what the model takes (`zoo.data`)."""
-        from zoo.data import Binary, Grid, Unit
+        return {"binary": Binary, "grid": Grid, "unit": Unit}[self.model.takes]()
 
-        return {"binary": Binary, "grid": Grid, "unit": Unit}[self.experiment.system.takes]()
+    @property
+    def levels(self) -> int | None:
+        """Grey levels of the sub-pixels that the model is a density of, where they are not binary."""
+        owner = self.model if hasattr(self.model, "levels") else self.model.likelihood
+        return getattr(owner, "levels", None)
 
     def sample(self, n: int, **options: Any) -> Tensor:
         """N images from the model, (n, C, H, W); see `zoo.sample`."""
@@ -84,52 +88,6 @@ def build(name: str, image_shape: Any = None, **overrides: Any) -> System:
     return System(experiment, checked_shape(image_shape or experiment.image_shape))
 
 
-def load(run: str | Path, *, device: Any = "cpu") -> System:
-    """The system of a run folder with its trained parameters, averaged ones where the run kept them.
-
-    Those of its last checkpoint, or of the best epoch so far, where the run was trained with choose="best".
-
-    Raises:
-        UsageError: if there is no such run.
-        CheckpointError: if it has no checkpoint or a damaged one.
-    """
-    from zoo.training.run_folder import RunFolder
-
-    return load_run(RunFolder.open(run), device=device)
-
-
-def load_run(folder: Any, *, device: Any = "cpu") -> System:
-    """`load` for a run folder that is open already."""
-    from zoo.training.checkpoint import BEST, load_latest
-    from zoo.training.state import matching_checkpoint
-
-    system = System(*configured(folder))
-    state = load_latest(folder.checkpoints)
-    if state.get("best") is not None:
-        state = load_latest(folder.checkpoints, name=BEST)
-    with matching_checkpoint():
-        system.loss().load_state_dict(_evaluated(state))
-    return system.to(device)
-
-
-def configured(folder: Any) -> tuple[Experiment, tuple[int, int, int]]:
-    """The experiment of a run folder, with its options, and the images' shape.
-
-    Raises:
-        CheckpointError: if the configuration is not that of a run.
-    """
-    config = folder.config
-    try:
-        experiment = find(config["experiment"]).override(config["options"])
-        return experiment, checked_shape(config["image_shape"])
-    except (KeyError, TypeError, AttributeError, UsageError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
-        raise CheckpointError(
-            f"{folder.path}/config.json is not the configuration of a run: {reason}; restore the file, or "
-            "train into another folder"
-        ) from error
-
-
 def checked_shape(image_shape: Any) -> tuple[int, int, int]:
     """An image shape (C, H, W) of positive integers.
 
@@ -140,12 +98,3 @@ def checked_shape(image_shape: Any) -> tuple[int, int, int]:
     if len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape):
         raise UsageError(f"expected image_shape (C, H, W), three positive integers; got {shape}")
     return shape
-
-
-def _evaluated(state: dict[str, Any]) -> dict[str, Any]:
-    """The averaged parameters, or the last ones where no average was kept."""
-    average = state["average"]
-    if average is None:
-        return state["loss"]
-    prefix = "module."
-    return {key.removeprefix(prefix): v for key, v in average.items() if key.startswith(prefix)}

@@ -11,9 +11,9 @@ CASES = {
     "RealNVP": Case(lambda: real_nvp(5, layers=3, hidden=(8,), context=2)),
     "RealNVP of images": Case(lambda: real_nvp((1, 4, 4), layers=1, hidden=(4,))),
     "RealNVP of images with odd sides": Case(lambda: real_nvp((2, 3, 3), layers=1, hidden=(4,), context=2)),
-    "Glow of vectors": Case(lambda: glow(4, steps=2, hidden=(8,), context=2)),
-    "Glow": Case(partial(glow, (1, 4, 4), steps=1, hidden=(4,), scales=2)),
-    "Glow given a map": Case(partial(glow, (1, 4, 2), steps=1, hidden=(4,), context=(2, 4, 2))),
+    "Glow of vectors": Case(lambda: glow(4, depth=2, hidden=(8,), context=2)),
+    "Glow": Case(partial(glow, (1, 4, 4), depth=1, hidden=(4,), scales=2)),
+    "Glow given a map": Case(partial(glow, (1, 4, 2), depth=1, hidden=(4,), context=(2, 4, 2))),
     "Flow++ of vectors": Case(
         lambda: flow_plus_plus(4, layers=(1, 0, 1), components=2, width=8, context=2), atol=1e-8
     ),

@@ -41,7 +41,7 @@ _PLANE = {
     "iaf": _plane(lambda c: iaf(2, layers=2, hidden=(6,), context=c), compiles=False, elementwise=False),
     "nice": _plane(lambda c: nice(2, layers=2, hidden=(6,), context=c)),
     "real_nvp": _plane(lambda c: real_nvp(2, layers=2, hidden=(6,), context=c)),
-    "glow": _plane(lambda c: glow(2, steps=2, hidden=(6,), context=c)),
+    "glow": _plane(lambda c: glow(2, depth=2, hidden=(6,), context=c)),
     "planar flows": _plane(lambda c: planar(2, layers=2, context=c), atol=1e-8, compiles=False),
     "flow_plus_plus": _plane(
         lambda c: flow_plus_plus(2, layers=(1, 0, 1), components=2, width=6, context=c), atol=1e-8

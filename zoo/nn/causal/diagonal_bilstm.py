@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoo.conversion import Odd
 from zoo.nn.causal.pixel_rnn import LSTMLayer, PixelRNN, lstm_cell
 from zoo.nn.causal.places import Place
 from zoo.nn.causal.skew import skew, unskew
@@ -46,7 +47,7 @@ class DiagonalBiLSTM(PixelRNN):
         channels: int = 16,
         layers: int = 7,
         head: int = 32,
-        kernel: int = 7,
+        kernel: Odd = 7,
         extra: int = 1,
         groups: int = 1,
         context: int | Sequence[int] | None = None,

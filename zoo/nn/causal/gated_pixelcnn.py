@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from flows.nn.conditioner import FromContext
+from zoo.conversion import Odd
 from zoo.nn.causal.convolution import CausalConv2d, channel_mask, masked_conv
 from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.causal.places import Place
@@ -44,8 +45,8 @@ class GatedPixelCNN(CausalNetwork):
         channels: int = 32,
         layers: int = 10,
         head: int = 32,
-        kernel: int = 7,
-        kernels: int = 3,
+        kernel: Odd = 7,
+        kernels: Odd = 3,
         groups: int = 1,
         context: int | Sequence[int] | None = None,
     ) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from distributions.ancestral import fixed_point
 from flows.nn.conditioner import FromContext
+from zoo.conversion import Odd
 from zoo.nn.causal.convolution import CausalConv2d, channel_mask, masked_conv
 from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.causal.places import Place
@@ -46,7 +47,7 @@ class PixelRNN(CausalNetwork):
         channels: int = 16,
         layers: int = 7,
         head: int = 32,
-        kernel: int = 7,
+        kernel: Odd = 7,
         groups: int = 1,
         context: int | Sequence[int] | None = None,
     ) -> None:

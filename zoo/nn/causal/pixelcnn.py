@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from flows.nn.conditioner import FromContext
+from zoo.conversion import Odd
 from zoo.nn.causal.convolution import masked_conv
 from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.causal.places import Place
@@ -40,7 +41,7 @@ class PixelCNN(CausalNetwork):
         channels: int = 16,
         blocks: int = 7,
         head: int = 32,
-        kernel: int = 7,
+        kernel: Odd = 7,
         groups: int = 1,
         context: int | Sequence[int] | None = None,
     ) -> None:

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.conversion import Probability
 from zoo.nn.activations import elu
 from zoo.nn.causal.convolution import CausalConv2d, DoublingConv2d, ShiftedConv2d
 from zoo.nn.causal.network import CausalNetwork
@@ -57,7 +58,7 @@ class PixelCNNpp(CausalNetwork):
         channels: int = 160,
         resnets: int = 5,
         resolutions: int = 3,
-        dropout: float = 0.5,
+        dropout: Probability = 0.5,
         weight_norm: bool = True,
         context: int | Sequence[int] | None = None,
     ) -> None:

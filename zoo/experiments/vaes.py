@@ -1,0 +1,96 @@
+"""VAEs of one layer of latent variables, with several priors, posteriors and likelihoods."""
+
+from typing import Any
+
+from zoo.experiments.autoregressive import STATIC, recipe
+from zoo.experiments.experiment import Experiment
+from zoo.experiments.recipes import DIGITS, MNIST, elbo, training
+from zoo.settings import Config
+
+VAE, PIXELVAE, M1 = "zoo.models.vae.vae", "zoo.models.vae.pixelvae", "zoo.models.vae.m1"
+
+ON_DIGITS: dict[str, Any] = {**DIGITS, "objective": elbo()}
+ON_MNIST: dict[str, Any] = {**MNIST, "objective": elbo()}
+DIGITS_TRAINING = training(epochs=70, batch_size=50, learning_rate=5e-3, ema=0.995)
+MNIST_TRAINING = training(epochs=6, batch_size=50, learning_rate=3e-3, ema=0.999)
+
+
+def pixelvae(latent: int = 16, **sizes: Any) -> Config:
+    """A PixelVAE whose few layers leave what is global to z."""
+    network = Config("zoo.nn.causal.GatedPixelCNN", kernel=3, **sizes)
+    return Config(PIXELVAE, latent=latent, network=network)
+
+
+EXPERIMENTS = [
+    Experiment(
+        "vae_digits",
+        "one-layer convolutional VAE, 8x8 digits",
+        Config(VAE, channels=40),
+        **ON_DIGITS,
+        training=DIGITS_TRAINING,
+    ),
+    Experiment(
+        "vae_flow_prior_digits",
+        "one-layer VAE, MAF prior, 8x8 digits",
+        Config(VAE, channels=40, prior=Config("zoo.parts.priors.maf_prior")),
+        **ON_DIGITS,
+        training=DIGITS_TRAINING,
+    ),
+    Experiment(
+        "vae_iaf_digits",
+        "one-layer VAE, IAF posterior, 8x8 digits",
+        Config(VAE, channels=40, posterior=Config("zoo.parts.posteriors.iaf_posterior")),
+        **ON_DIGITS,
+        training=DIGITS_TRAINING,
+    ),
+    Experiment(
+        "vae_pixelcnn_prior_digits",
+        "VAE of maps, PixelCNN prior, 8x8 digits",
+        Config(VAE, latent=4, strides=(2, 1), spatial=True, prior=Config("zoo.parts.priors.pixelcnn_prior")),
+        **ON_DIGITS,
+        training=recipe(70, 50, 2e-3, 0.999, 0.995),
+    ),
+    Experiment(
+        "vae_mnist",
+        "one-layer convolutional VAE, dynamically binarised MNIST",
+        Config(VAE, latent=32),
+        **ON_MNIST,
+        training=MNIST_TRAINING,
+    ),
+    Experiment(
+        "vae_iaf_mnist",
+        "one-layer VAE, IAF posterior, dynamically binarised MNIST",
+        Config(VAE, latent=32, posterior=Config("zoo.parts.posteriors.iaf_posterior", hidden=(128, 128))),
+        **ON_MNIST,
+        training=MNIST_TRAINING,
+    ),
+    Experiment(
+        "pixelvae_digits",
+        "PixelVAE, 8x8 digits",
+        pixelvae(channels=16, layers=2),
+        **ON_DIGITS,
+        training=recipe(60, 50, 2e-3, 0.999, 0.995),
+    ),
+    Experiment(
+        "pixelvae_mnist",
+        "PixelVAE, dynamically binarised MNIST",
+        pixelvae(latent=32, channels=32, layers=3),
+        **ON_MNIST,
+        training=recipe(20, 50, 1e-3, 0.9999, 0.999),
+        paper=f"79.0, or at most 79.5 (from memory), nats, {STATIC}",
+    ),
+    Experiment(
+        "m1_digits",
+        "M1, a dense VAE to put under M2, 8x8 digits",
+        Config(M1, latent=8, hidden=(128, 128)),
+        **ON_DIGITS,
+        training=training(epochs=40, batch_size=50),
+    ),
+    Experiment(
+        "m1_mnist",
+        "M1, a dense VAE to put under M2, MNIST",
+        Config(M1, latent=40, hidden=(400, 400)),
+        **ON_MNIST,
+        training=training(epochs=10, batch_size=100, ema=0.999),
+    ),
+]

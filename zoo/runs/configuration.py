@@ -1,0 +1,67 @@
+"""What a run's config.json holds, and what may differ in it when a run is resumed."""
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyro
+import torch
+
+from zoo.data import ImageData
+from zoo.errors import CheckpointError, UsageError
+from zoo.experiments import Experiment, find
+from zoo.runs.system import checked_shape
+from zoo.training.run_folder import RunFolder
+
+MAY_CHANGE = ("epochs", "steps", "log_every", "save_every", "histograms")  # when a run is resumed
+
+
+def configuration(experiment: Experiment, data: ImageData, **settings: Any) -> dict[str, Any]:
+    """What config.json holds of a run."""
+    return {
+        "format": 1,
+        "experiment": experiment.name,
+        "image_shape": list(data.image_shape),
+        "options": experiment.options(),
+        **settings,
+        "versions": {
+            "torch": torch.__version__,
+            "pyro": pyro.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def configured(folder: RunFolder) -> tuple[Experiment, tuple[int, int, int]]:
+    """The experiment of a run folder, with its options, and the images' shape.
+
+    Raises:
+        CheckpointError: if the configuration is not that of a run.
+    """
+    config = folder.config
+    try:
+        experiment = find(config["experiment"]).override(config["options"])
+        return experiment, checked_shape(config["image_shape"])
+    except (KeyError, TypeError, AttributeError, UsageError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise CheckpointError(
+            f"{folder.path}/config.json is not the configuration of a run: {reason}; restore the file, or "
+            "train into another folder"
+        ) from error
+
+
+def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
+    """Check that a run is resumed as it began.
+
+    Raises:
+        UsageError: naming the options that differ.
+    """
+    before, now = ({**config, **config["options"]} for config in (old, new))
+    compared = ("experiment", "image_shape", "seed", *new["options"])
+    differ = [k for k in compared if k not in MAY_CHANGE and before.get(k) != now[k]]
+    if differ:
+        changes = ", ".join(f"{k} was {before.get(k)}, is {now[k]}" for k in differ)
+        raise UsageError(
+            f"{folder} was trained otherwise: {changes}; leave that as it was, or train into another --out"
+        )

@@ -1,0 +1,64 @@
+"""What a run leaves in its folder besides checkpoints and curves."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.analysis.anomaly import Report
+from zoo.analysis.pictures import save_grid
+from zoo.analysis.sampling import sample
+from zoo.experiments import Experiment
+from zoo.runs.monitor import CHARTS, save_kl_chart, side_by_side
+from zoo.runs.system import System
+from zoo.seeds import mixed_seed
+from zoo.training import parallel
+from zoo.training.logger import Logger
+from zoo.training.run_folder import RunFolder
+
+
+def name_charts(folder: RunFolder) -> None:
+    """Tell TensorBoard which curves belong into one chart, once."""
+    if parallel.rank() == 0 and not folder.tensorboard.exists():
+        with Logger(folder) as logger:
+            logger.charts(CHARTS)
+
+
+def save_pictures(system: System, x: Tensor, folder: RunFolder) -> list[Path]:
+    """Samples and reconstructions of the images x as PNG grids, and the latents' KL; seeded."""
+    torch.manual_seed(mixed_seed("pictures"))
+    decode = system.encoding.decode
+    samples = folder.pictures / "samples.png"
+    save_grid(decode(sample(system.model, 64, mean=True)), samples, columns=8, overwrite=True)
+    reconstructions = folder.pictures / "reconstructions.png"
+    pairs = side_by_side(system.model, system.guide, x[:32], decode)
+    save_grid(pairs, reconstructions, columns=8, overwrite=True)
+    kl = save_kl_chart(folder)
+    return [samples, reconstructions] + ([kl] if kl else [])
+
+
+def save_scores(report: Report, folder: RunFolder) -> Path:
+    """Histograms of the scores of anomalies, in TensorBoard and as a PNG in the run's folder."""
+    name = re.sub(r"\W+", "_", report.names[1])
+    plots = report.plots()
+    step = max((metrics["step"] for metrics in folder.read_metrics()), default=0)
+    with Logger(folder) as logger:
+        for kind, scores in {"normal": report.normal, "anomalous": report.anomalous}.items():
+            tags = {score: f"anomaly/{name}/{score.replace('>', '_above_')}/{kind}" for score in scores}
+            logger.histograms(step, {tags[score]: values for score, values in scores.items()})
+        logger.images(step, {f"anomaly/{name}": plots})
+    picture = folder.pictures / f"anomaly_{name}.png"
+    return save_grid(plots, picture, columns=2, scale=1, overwrite=True)
+
+
+def log_test(experiment: Experiment, folder: RunFolder, summary: Mapping[str, Any], step: int) -> None:
+    """The test figures beside the curves, and in TensorBoard's table of settings."""
+    figures = {f"test/{k}": v for k, v in summary.items() if v is not None}
+    if {"step": step, **figures} in folder.read_metrics():
+        return  # a finished run was resumed
+    with Logger(folder) as logger:
+        logger.hparams(experiment.options(), figures)
+        logger.scalars(step, figures)
