@@ -9,12 +9,14 @@ import torch
 from pyro.infer import RenyiELBO, Trace_ELBO, TraceGraph_ELBO, TraceMeanField_ELBO
 from pyro.nn import PyroModule, PyroParam
 from torch import nn
+from torch._inductor.exc import InvalidCxxCompiler
 from torch.utils.data import DataLoader, TensorDataset
 
 import zoo
 from tests.training import runs
 from zoo.data import Batches
 from zoo.errors import DataError, NonFiniteError, UsageError
+from zoo.infer.compilation import CompiledLoss
 from zoo.infer.schedules import GeometricDecay
 from zoo.training.checkpoint import save_checkpoint
 from zoo.training.run_folder import RunFolder
@@ -261,6 +263,18 @@ def test_a_compiled_run_is_resumed_to_the_bit(tmp_path):
     runs.fit_digits(tmp_path / "run", compile=True, steps=6)
     assert runs.same(runs.state(tmp_path / "run"), runs.state(tmp_path / "whole"))
     assert runs.metrics(tmp_path / "run") == runs.metrics(tmp_path / "whole")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_machine_without_a_compiler_is_told_of_in_one_line(x):
+    def absent(graph, inputs):
+        raise InvalidCxxCompiler
+
+    with pytest.raises(
+        UsageError, match=r"could not be compiled \(.*No working C\+\+ compiler.*install"
+    ) as error:
+        CompiledLoss(torch.compile(torch.sin, backend=absent))(x)
+    assert "\n" not in str(error.value)
 
 
 @compiling

@@ -55,7 +55,7 @@ class CompiledLoss:
         """The loss of a batch.
 
         Raises:
-            UsageError: if the model or the guide does what cannot be compiled.
+            UsageError: if the model or the guide does what cannot be compiled, or there is no compiler.
         """
         try:
             with pyro.validation_enabled(False):
@@ -64,6 +64,12 @@ class CompiledLoss:
             raise UsageError(
                 f"this loss cannot be compiled whole ({str(error).splitlines()[0]}): train it without, or "
                 "mark the batch in model and guide with zoo.batch_plate(), the plate that can be compiled"
+            ) from error
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            reason = " ".join(str(error).partition("\n\n")[0].split())
+            raise UsageError(
+                f"this loss could not be compiled ({reason}): train it without, or, where there is no C++ "
+                "compiler, install one (g++)"
             ) from error
 
 
