@@ -180,7 +180,7 @@ def test_files_of_one_second_are_read_in_order(run, monkeypatch):
     monkeypatch.setattr(os, "getpid", lambda: next(pids))
     names = []
     for _ in range(3):
-        event_file.EventFileWriter(str(run.tensorboard)).close()
+        event_file.EventFile(run.tensorboard).close()
         names += [name for name in os.listdir(run.tensorboard) if name not in names]
     assert names == sorted(names)
     assert len(names) == 3
@@ -193,7 +193,7 @@ def test_files_of_one_second_are_read_in_order(run, monkeypatch):
 def test_full_disk_at_the_start_is_warned_of_once(run, monkeypatch):
     full = builtins.open("/dev/full", "wb")  # noqa: SIM115 - the logger closes it
     monkeypatch.setattr(event_file, "open", lambda *args: full, raising=False)
-    with pytest.warns(RuntimeWarning, match=r"TensorBoard.*No space left.*goes on") as caught:
+    with pytest.warns(RuntimeWarning, match=r"TensorBoard.*No space left.*continues") as caught:
         logger = Logger(run)
     assert len(caught) == 1
     assert full.closed
@@ -206,7 +206,7 @@ def test_full_disk_later_is_warned_of_once(run):
     logger = Logger(run)
     logger.scalars(0, {"loss": 1.0})
     with builtins.open("/dev/full", "wb") as full:
-        os.dup2(full.fileno(), logger._events.file_writer._records._writer.fileno())
+        os.dup2(full.fileno(), logger._events._records._writer.fileno())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         use_all(logger)

@@ -1,10 +1,12 @@
 """What a run writes down: TensorBoard events, ``metrics.jsonl`` and a line on the console.
 
-A log is worth less than the run: a disk that is full is warned of once, and training goes on.
+A log is worth less than the run: a disk that is full is warned of once, and training continues.
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -14,7 +16,7 @@ from zoo.training.progress import format_values
 from zoo.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from zoo.training.event_file import EventFileWriter
+    from zoo.training.event_file import EventFile
 
 Scalars = Mapping[str, float | Tensor]
 
@@ -74,7 +76,7 @@ class Logger(NullLogger):
     Args:
         run_folder: The run.
         purge_step: On resuming, the first step that is trained anew: what TensorBoard's files hold for
-            it and later is hidden. A run that goes on from a checkpoint after step s gives s + 1, and
+            it and later is hidden. A run that is resumed after step s gives s + 1, and
             calls ``run_folder.truncate_metrics(s)``.
         console: Called with one line for each call of `scalars`.
 
@@ -92,7 +94,7 @@ class Logger(NullLogger):
         super().__init__(console=console)
         self._run = run_folder
         self._warned: set[str] = set()
-        self._events: EventFileWriter | None = None
+        self._events: EventFile | None = None
         self._declared = False
         try:
             self._events = _open_events(run_folder, purge_step)
@@ -108,33 +110,38 @@ class Logger(NullLogger):
             self._warn("metrics", error)
         super().scalars(step, floats)
 
-        def write(events: Any) -> None:
-            for tag, value in floats.items():
-                events.add_scalar(tag, value, step)
+        def summaries() -> Iterator[Any]:
+            from torch.utils.tensorboard.summary import scalar
 
-        self._write(write)
+            yield from (scalar(tag, value) for tag, value in floats.items())
+
+        self._write(summaries, step)
 
     def histograms(self, step: int, tensors: Mapping[str, Tensor]) -> None:
         """Log the distribution of the finite elements of each tensor, of any shape."""
 
-        def write(events: Any) -> None:
+        def summaries() -> Iterator[Any]:
+            from torch.utils.tensorboard.summary import histogram
+
             for tag, tensor in tensors.items():
                 values = tensor.detach().float().cpu()
                 values = values[values.isfinite()]
                 if len(values):
-                    events.add_histogram(tag, values, step)
+                    yield histogram(tag, values.numpy(), _bins())
 
-        self._write(write)
+        self._write(summaries, step)
 
     def images(self, step: int, images: Mapping[str, Tensor]) -> None:
         """Log each (N, C, H, W) of pixels in [0, 1] as a grid; pixels outside are clamped."""
 
-        def write(events: Any) -> None:
+        def summaries() -> Iterator[Any]:
+            from torch.utils.tensorboard.summary import image
+
             for tag, pixels in images.items():
                 # A sample of a Gaussian may leave [0, 1]; that must not end a run.
-                events.add_image(tag, grid(pixels.detach().float().clamp(0, 1)), step)
+                yield image(tag, grid(pixels.detach().float().clamp(0, 1)), dataformats="CHW")
 
-        self._write(write)
+        self._write(summaries, step)
 
     def hparams(self, values: Mapping[str, Any], metrics: Iterable[str] = ()) -> None:
         """Show a run's settings beside its `metrics`, the tags of scalars, in TensorBoard's HPARAMS tab.
@@ -146,8 +153,7 @@ class Logger(NullLogger):
 
         # SummaryWriter.add_hparams would make a second run, in a folder of its own.
         experiment, start, _ = hparams(_flat(values), dict.fromkeys(metrics, 0.0))
-        self._write(lambda events: events.file_writer.add_summary(experiment))
-        self._write(lambda events: events.file_writer.add_summary(start))
+        self._write(lambda: [experiment, start])
         self._declared = True
 
     def charts(self, layout: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
@@ -157,19 +163,21 @@ class Logger(NullLogger):
             layout: ``{category: {chart: tags}}``; the tags of scalars as regular expressions,
                 ``["train/kl/.*"]``.
         """
+        from torch.utils.tensorboard.summary import custom_scalars
+
         multiline = {
             category: {title: ["Multiline", list(tags)] for title, tags in charts.items()}
             for category, charts in layout.items()
         }
-        self._write(lambda events: events.add_custom_scalars(multiline))
+        self._write(lambda: [custom_scalars(multiline)])
 
     def flush(self) -> None:
         """Hand everything to the system: a killed process loses nothing that was logged before."""
-        self._write(lambda events: None)
+        self._write(lambda: [])
 
     def close(self) -> None:
         """Finish; nothing is logged after it."""
-        self._write(lambda events: events.close())
+        self._attempt(lambda events: events.close())
         self._events = None
 
     def __enter__(self) -> "Logger":
@@ -177,18 +185,26 @@ class Logger(NullLogger):
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None and self._declared:
-            self._write(lambda events: events.file_writer.add_summary(_success()))
+            self._write(lambda: [_success()])
         self.close()
 
-    def _write(self, write: Callable[[Any], object]) -> None:
+    def _write(self, summaries: Callable[[], Iterable[Any]], step: int | None = None) -> None:
+        def write(events: "EventFile") -> None:
+            for summary in summaries():
+                events.add(summary, step)
+            events.flush()
+
+        self._attempt(write)
+
+    def _attempt(self, action: Callable[["EventFile"], None]) -> None:
         if self._events is None:
             return
         try:
-            write(self._events)
-            self._events.flush()
+            action(self._events)
         except OSError as error:
             # Half a record may be in the file, and TensorBoard reads nothing after it: no more of them.
-            self._events.abandon()
+            with suppress(OSError):
+                self._events.close()
             self._events = None
             self._warn("TensorBoard events", error)
 
@@ -197,23 +213,30 @@ class Logger(NullLogger):
             self._warned.add(what)
             warnings.warn(
                 f"could not write {what} in {self._run.path}: got '{error.strerror or error}'; training "
-                "goes on without; free some space or mend the permissions",
+                "continues without; free some space or mend the permissions",
                 RuntimeWarning,
                 stacklevel=3,
             )
 
 
-def _open_events(run_folder: RunFolder, purge_step: int | None) -> "EventFileWriter":
+def _open_events(run_folder: RunFolder, purge_step: int | None) -> "EventFile":
     # Here, not above: importing TensorBoard takes a while, and a run without a folder has no need of it.
-    from zoo.training.event_file import EventFileWriter
+    from zoo.training.event_file import EventFile
 
-    return EventFileWriter(str(run_folder.tensorboard), purge_step=purge_step)
+    return EventFile(run_folder.tensorboard, purge_step=purge_step)
 
 
 def _success() -> Any:
     from torch.utils.tensorboard.summary import hparams
 
     return hparams({}, {})[2]
+
+
+@cache
+def _bins() -> list[float]:
+    """The edges of TensorFlow's histograms: 0, and powers of 1.1 from 1e-12 to 1e20 of both signs."""
+    edges = [1e-12 * 1.1**i for i in range(774)]
+    return [*(-edge for edge in reversed(edges)), 0.0, *edges]
 
 
 def _floats(values: Scalars) -> dict[str, float]:
