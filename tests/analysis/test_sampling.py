@@ -159,7 +159,7 @@ def test_a_cold_autoregressive_model_draws_one_image(name):
 
 def test_a_temperature_of_completions_is_checked():
     model, _ = pair("pixelcnn")
-    with pytest.raises(UsageError, match="temperature > 0; got 0"):
+    with pytest.raises(UsageError, match=r"temperature in .*; got 0"):
         complete(model, images_for("pixelcnn"), torch.tensor(True), temperature=0.0)
 
 
@@ -184,9 +184,9 @@ def test_progress_of_a_sample_rises_to_one(name):
     [
         ({"n": 0}, "at least one sample; got 0"),
         ({"n": -1}, "at least one sample; got -1"),
-        ({"n": 2, "temperature": 0.0}, "temperature > 0; got 0"),
-        ({"n": 2, "temperature": -1.0}, "temperature > 0; got -1"),
-        ({"n": 2, "temperature": float("nan")}, "temperature > 0; got nan"),
+        ({"n": 2, "temperature": 0.0}, r"temperature in .*; got 0"),
+        ({"n": 2, "temperature": -1.0}, r"temperature in .*; got -1"),
+        ({"n": 2, "temperature": float("nan")}, r"temperature in .*; got nan"),
     ],
 )
 def test_impossible_samples_are_refused(options, message):

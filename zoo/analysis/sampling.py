@@ -1,6 +1,5 @@
 """Images from a model: samples, at any temperature, and reconstructions."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,20 +29,23 @@ def sample(
     Args:
         model: called with ``n=n``.
         n: at least 1.
-        temperature: factor of the standard deviations of the latents and of a mixture likelihood's scales,
-            divisor of the logits of autoregressive pixels; below 1 the samples are more typical and less
-            varied.
+        temperature: in [1e-6, 1e6], factor of the standard deviations of the latents and of a mixture
+            likelihood's scales, divisor of the logits of autoregressive pixels; below 1 the samples are more
+            typical and less varied.
         mean: E[x | z] in place of x ~ p(x | z), where the likelihood has a mean: for pictures.
-        progress: told the share that is done, up to 1, by models that draw site by site.
+        progress: called with the share that is done: 1 at the end, and before that, where a model draws
+            site by site.
 
     Raises:
-        UsageError: if n < 1 or the temperature is not positive and finite.
+        UsageError: if n < 1 or the temperature is out of range.
     """
     if n < 1:
         raise UsageError(f"expected at least one sample; got {n}")
     _require_temperature(temperature)
     with evaluating(model), Tempered(temperature), Watched(progress), poutine.trace() as trace:
         x = model(n=n)
+    if progress is not None:
+        progress(1.0)
     return picture(trace.trace.nodes["x"]["fn"], x) if mean else x
 
 
@@ -72,7 +74,7 @@ def complete(model: Any, x: Tensor, known: Tensor, *, temperature: float = 1.0) 
         temperature: of the pixels that are drawn, see `sample`.
 
     Raises:
-        UsageError: if the model is not autoregressive, or the temperature is not positive and finite.
+        UsageError: if the model is not autoregressive, or the temperature is out of range.
     """
     _require_temperature(temperature)
     with evaluating(model), poutine.trace() as trace:
@@ -98,8 +100,8 @@ def picture(likelihood: Any, x: Tensor | None = None) -> Tensor:
 
 
 def _require_temperature(temperature: float) -> None:
-    if not 0 < temperature < math.inf:
-        raise UsageError(f"expected a finite temperature > 0; got {temperature}")
+    if not 1e-6 <= temperature <= 1e6:  # beyond, scales in float32 are 0 or infinite
+        raise UsageError(f"expected a temperature in [1e-6, 1e6]; got {temperature}")
 
 
 class Tempered(Messenger):
