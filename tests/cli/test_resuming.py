@@ -85,7 +85,7 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before(zoo, tmp_path, whole
     assert zoo("train", *SMALL, "--out", run, "--epochs", 1, "--set", "save_every=5").code == 0
     last = run / "checkpoints" / "last.pt"
     last.write_bytes(last.read_bytes()[:-1])
-    with pytest.warns(RuntimeWarning, match="going on from"):
+    with pytest.warns(RuntimeWarning, match="resuming from"):
         outcome = zoo("train", *SMALL, "--out", run, "--epochs", 2, "--resume")
     assert outcome.code == 0
     assert same(state(run), state(whole))

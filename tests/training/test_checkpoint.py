@@ -239,7 +239,7 @@ def test_state_must_be_a_dict(tmp_path):
 @pytest.mark.parametrize("damage", [lambda p: p.write_bytes(b""), lambda p: p.unlink()])
 def test_latest_falls_back_with_a_warning(saved, damage):
     damage(saved)
-    with pytest.warns(RuntimeWarning, match=r"last\.pt.*; going on from .*last\.previous\.pt"):
+    with pytest.warns(RuntimeWarning, match=r"last\.pt.*; resuming from .*last\.previous\.pt"):
         assert same(load_latest(saved.parent), make_state(1))
 
 

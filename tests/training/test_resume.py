@@ -164,7 +164,7 @@ def test_a_damaged_checkpoint_costs_one_checkpoint(whole, tmp_path):
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
-    with pytest.warns(RuntimeWarning, match="going on from"):
+    with pytest.warns(RuntimeWarning, match="resuming from"):
         runs.fit_digits(tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 
@@ -172,7 +172,7 @@ def test_a_damaged_checkpoint_costs_one_checkpoint(whole, tmp_path):
 def test_a_lost_checkpoint_costs_one_checkpoint(whole, tmp_path):
     runs.fit_digits(tmp_path / "run", epochs=2)
     (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
-    with pytest.warns(RuntimeWarning, match="going on from"):
+    with pytest.warns(RuntimeWarning, match="resuming from"):
         runs.fit_digits(tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 

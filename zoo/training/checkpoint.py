@@ -2,8 +2,8 @@
 
     magic, 8 bytes | version, 4 | length of the payload, 8 | sha256, 32 | payload by ``torch.save``
 
-The digest covers everything but itself. It tells damage, not malice: what keeps a hostile file from
-running code is ``weights_only=True``. `torch.load` alone reads most flipped bits as other weights.
+The digest covers everything but itself. It detects damage, not malice: what keeps a hostile file
+from running code is ``weights_only=True``. `torch.load` alone reads most flipped bits as other weights.
 
 Saving never touches a good file before the next good one is on the disk::
 
@@ -41,7 +41,7 @@ BEST = "best.pt"
 _MAGIC = b"ZOOCKPT\n"
 _VERSION = 1
 _ZIP = b"PK\x03\x04"
-_PREFIX = struct.Struct("<8sIQ")  # this layout stays in later versions, so that they can be told
+_PREFIX = struct.Struct("<8sIQ")  # later versions keep this layout, so that they are recognised
 _HEADER_BYTES = _PREFIX.size + hashlib.sha256().digest_size
 _PLAIN = (bool, int, float, str, type(None))
 _LEAVES = (*_PLAIN, torch.Tensor, torch.nn.Parameter)
@@ -127,7 +127,7 @@ def load_latest(folder: str | Path, map_location: Any = "cpu", *, name: str = LA
         state = load_checkpoint(previous, map_location)
     except CheckpointError as error:
         raise CheckpointError(f"no good checkpoint in {folder}: {reason}; and {error}") from None
-    warnings.warn(f"{reason}; going on from {previous}", RuntimeWarning, stacklevel=2)
+    warnings.warn(f"{reason}; resuming from {previous}", RuntimeWarning, stacklevel=2)
     return state
 
 

@@ -43,7 +43,7 @@ def fit(
         device: ``cpu``, ``cuda``, ...; model, guide and data are moved there.
         seed: of the order of images and of all noise. Seeds PyTorch's global generator.
         run: where checkpoints, curves and pictures go; nowhere by default.
-        resume: whether to go on from the run's last checkpoint, if it has one.
+        resume: whether to resume from the run's last checkpoint, if it has one.
         callbacks: called at the end of every epoch, with the `Trainer`.
         options: the recipe; by default `TrainingOptions`' own.
         changes: options by name, ``epochs=10, learning_rate=1e-3``.

@@ -14,18 +14,19 @@ class TrainingOptions:
     Attributes:
         epochs: passes through the training images.
         steps: stop after so many steps instead, where given.
-        batch_size: images a step.
-        optimizer: Adamax as BIVA has it, or Adam.
+        batch_size: images per step.
+        optimizer: Adamax, as in BIVA, or Adam.
         learning_rate: at the first step.
-        learning_rate_decay: factor a step.
+        learning_rate_decay: factor per step.
         learning_rate_floor: below which it does not decay.
         clip: largest gradient norm; none for no clipping.
-        ema: decay of the averaged parameters a step, with which a run is evaluated; less in the first
+        ema: decay per step of the averaged parameters, with which a run is evaluated; smaller in the first
             steps; 0 for no average.
         log_every: steps between two points of the curves.
         save_every: steps between two checkpoints; none: at the end of an epoch, at most one in 30 s.
         histograms: whether parameters go to TensorBoard as histograms, an epoch each.
-        compile: whether the whole loss is compiled (minutes at the start, then fewer a step).
+        compile: whether the whole loss is compiled (minutes at the start and where the run is resumed, then
+            faster steps).
         choose: which parameters a run is evaluated with: its last, or those of the epoch with the best
             validation ELBO. (BIVA's published codes chose the epoch by the test set, which flatters it.)
     """

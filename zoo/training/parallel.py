@@ -1,7 +1,7 @@
 """Training by several processes, one a device: ``torchrun --nproc-per-node 2 -m zoo train ...``.
 
 Each process takes its slice of every batch and the gradients are averaged, so P processes train as one does
-with the same batch; rank 0 alone writes.
+with the same batch; only rank 0 writes.
 """
 
 import os
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def rank() -> int:
-    """This process's number, 0 where it is alone."""
+    """This process's number, 0 where there is one process."""
     return distributed.get_rank() if _initialised() else 0
 
 
@@ -69,10 +69,10 @@ def leading(action: Callable[[], T]) -> T | None:
             result = action()
         except ZooError as error:
             failure = error
-    told = [failure]
-    distributed.broadcast_object_list(told)
-    if told[0] is not None:
-        raise told[0]
+    shared = [failure]
+    distributed.broadcast_object_list(shared)
+    if shared[0] is not None:
+        raise shared[0]
     return result
 
 

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-# Of a stream that is closed, full or None. To have nobody to tell is no reason to stop training.
+# Of a stream that is closed, full or None. That nobody reads is no reason to stop training.
 _GONE = (OSError, ValueError, AttributeError)
 
 

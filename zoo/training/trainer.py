@@ -218,8 +218,8 @@ class Trainer:
     def _require_choice(self) -> None:
         if self.leads and (self.folder is None or not self.callbacks):
             raise UsageError(
-                'choose="best" keeps the best parameters in the run\'s folder and is told of them by a '
-                "callback: give both, run=RunFolder.create(...), callbacks=[...] with one that calls "
+                'choose="best" keeps the best parameters in the run\'s folder, and a callback says which '
+                "they are: give both, run=RunFolder.create(...), callbacks=[...] with one that calls "
                 "trainer.offer(figure)"
             )
 
