@@ -3,6 +3,7 @@
 Each constructor takes the image's shape and returns model and guide.
 """
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -50,7 +51,7 @@ from zoo.parts.posteriors import normal_with_flow
 from zoo.parts.priors import pixelcnn_prior
 
 IMAGE = (1, 6, 5)  # height and width differ, and one is odd
-SHAPES = [(1, 3, 3), (3, 8, 8), (1, 28, 28), (1, 7, 7), (2, 9, 6), (1, 1, 3), (1, 4, 1)]
+SHAPES = [(1, 3, 3), (3, 8, 8), (2, 9, 6), (1, 1, 3), (1, 4, 1)]
 
 
 def vae(shape, *, prior: Any = None, flows=(), likelihood: Callable[..., nn.Module] = BernoulliLikelihood):
@@ -263,6 +264,18 @@ def experiment(name: str, shape: tuple[int, ...] | None = None, **options: Any) 
 
 
 EXPERIMENTS = names()
+DATA_SETS = {"digits", "mnist", "cifar10", "celeba64", "imagenet32"}
+
+
+def family(name: str) -> str:
+    """What an experiment trains: the experiments of a family differ in data, sizes and recipe."""
+    return "_".join(itertools.takewhile(lambda word: word not in DATA_SETS, name.split("_")))
+
+
+# one experiment a family, of the smallest images that it has
+ONE_A_FAMILY = sorted(
+    {family(name): name for name in sorted(EXPERIMENTS, key=lambda n: "digits" in n)}.values()
+)
 
 
 def pair(name: str, shape: tuple[int, ...] = IMAGE, *, dtype: torch.dtype = torch.float64) -> Any:

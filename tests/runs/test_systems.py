@@ -11,6 +11,7 @@ from torch import nn
 from tests.catalogue import (
     EXPERIMENTS,
     IMAGE,
+    ONE_A_FAMILY,
     PAIRS,
     SHAPES,
     SHARING,
@@ -27,6 +28,7 @@ from zoo.infer.joint import Joint
 
 pairs = pytest.mark.parametrize("name", PAIRS)
 experiments = pytest.mark.parametrize("name", EXPERIMENTS)
+one_a_family = pytest.mark.parametrize("name", ONE_A_FAMILY)
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
@@ -59,12 +61,6 @@ def test_pairs_take_any_image_shape(name, shape):
     assert_works(model, guide, images_for(name, 2, shape, dtype=torch.float32))
 
 
-@experiments
-def test_experiments_work_at_their_own_shape(name):
-    system = experiment(name)
-    assert_works(system.model, system.guide, images_of(system), system.objective)
-
-
 SQUEEZING = ("glow", "flow_plus_plus")  # what halves the image's sides
 
 
@@ -78,8 +74,8 @@ def refusal(name, shape):
     return None
 
 
-@experiments
-@pytest.mark.parametrize("shape", [(1, 3, 3), (3, 8, 8), (1, 28, 28), (2, 9, 6)], ids=str)
+@one_a_family
+@pytest.mark.parametrize("shape", [(1, 3, 3), (3, 8, 8), (2, 9, 6)], ids=str)
 def test_experiments_take_any_image_shape(name, shape):
     """But for odd sides where a flow squeezes squares of pixels, and Bernoulli colours in PixelCNN++."""
     if message := refusal(name, shape):
@@ -90,7 +86,7 @@ def test_experiments_take_any_image_shape(name, shape):
     assert_works(system.model, system.guide, images_of(system), system.objective)
 
 
-@experiments
+@one_a_family
 def test_experiments_build_on_the_meta_device(name):
     with torch.device("meta"):
         system = experiment(name)
@@ -141,7 +137,7 @@ def test_a_copied_pair_gives_the_same_loss_and_shares_nothing(name, copied):
     assert seeded(ELBO()(same_model, same_guide), x) == expected
 
 
-@pairs
+@pytest.mark.parametrize("name", ["vae", "biva of 2 layers"])
 @pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
 def test_a_copied_loss_gives_the_same_value(name, copied):
     loss = ELBO(beta=0.5)(*pair(name))
@@ -174,8 +170,8 @@ def test_parameters_belong_to_model_and_guide_only_where_the_prior_is_made_of_th
 
 
 @experiments
-def test_a_system_trains_with_its_own_objective(name):
+def test_experiments_train_at_their_own_shape(name):
     system = experiment(name)
     x = images_of(system)
     system.loss()(x).backward()
-    assert all(p.grad is not None for p in system.parameters())
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in system.parameters())
