@@ -96,13 +96,13 @@ def test_importance_bound_reaches_the_evidence(pair):
     assert (result.elbo < model.log_evidence(x)).all()
 
 
-def test_a_hundred_thousand_samples_are_within_their_standard_error():
+def test_many_samples_are_within_their_standard_error():
     model = one_layer()
     x = model.images()
-    result = log_likelihood(model, TopDown(model, WRONG), x, 100_000, seed=3)
+    result = log_likelihood(model, TopDown(model, WRONG), x, 25_000, seed=3)
     error = (result.log_likelihood - model.log_evidence(x)) / result.sampling_stderr
     assert error.abs().max() < 4
-    assert result.sampling_stderr.max() < 0.004
+    assert result.sampling_stderr.max() < 0.008
 
 
 @pairs
