@@ -33,10 +33,12 @@ class Terms:
     Attributes:
         log_likelihood: log p of every observed site.
         kl: of every latent site, a term whose expectation is KL(q || p) there.
+        whole: latent sites that pay their whole KL in training, free bits or not.
     """
 
     log_likelihood: dict[str, Tensor]
     kl: dict[str, Tensor]
+    whole: frozenset[str] = frozenset()
 
     def elbo(self) -> Tensor:
         """Sum log p(x | z) - sum KL, (k, B)."""
@@ -104,11 +106,18 @@ class ELBO(Objective):
     Beta and free bits act in training only. Another schedule of either is a subclass with another `beta_at`
     or `free_bits_at`.
 
+    Free bits (arXiv:1606.04934) clamp, for each image x and each latent variable z_i of the model, the
+    estimate of E_q[KL(q(z_i | .) || p(z_i | .))] from all particles of x: the cost is max(lambda, mean over
+    the particles). They are not shared by the images of a batch (per example as in BIVA, arXiv:1902.02102).
+    An estimate by Monte Carlo (`kl`) is noisy, and the cost of a KL near lambda then exceeds
+    max(lambda, KL) in expectation, the less the more particles there are. Auxiliary variables of the guide
+    (of no prior, or hidden by `zoo.above`) have no free bits.
+
     Args:
         num_particles: samples of z an image.
         beta: factor of all KL terms (arXiv:1606.05579 has beta > 1).
-        free_bits: nats lambda that each latent variable of each image may cost at no charge: its term is
-            max(lambda, KL) (arXiv:1606.04934; per example as in BIVA, arXiv:1902.02102); 0 for the KL itself.
+        free_bits: lambda, nats that every latent variable costs at least, so that fewer gain nothing; 0 for
+            the KL itself.
         warmup: steps over which the factor of the KL terms rises linearly to `beta` (arXiv:1602.02282).
         free_bits_steps: steps with free bits, after which the KL itself is paid; None for all steps.
         kl: how a latent's term is estimated, `analytic_where_unbiased` or `monte_carlo`.
@@ -197,6 +206,7 @@ class Bound(nn.Module):
         return Terms(
             {s.name: _by_sample(s.log_p(), self.k) for s in sites if s.observed},
             {s.name: _by_sample(self.kl(s), self.k) for s in sites if not s.observed},
+            auxiliary(sites),
         )
 
     def schedule(self, step: int) -> None:
@@ -231,14 +241,15 @@ class ELBOLoss(Bound):
         """What is minimised, (k, B): minus the bound; in training with beta and free bits."""
         if not self.training:
             return -terms.elbo()
-        charged = _total({name: self.charged(name, kl) for name, kl in terms.kl.items()})
-        return self.beta * charged - _total(terms.log_likelihood)
+        charged = {name: kl if name in terms.whole else self.charged(kl) for name, kl in terms.kl.items()}
+        return self.beta * _total(charged) - _total(terms.log_likelihood)
 
-    def charged(self, name: str, kl: Tensor) -> Tensor:
-        """What the latent `name` pays for its KL (k, B) in training."""
+    def charged(self, kl: Tensor) -> Tensor:
+        """What a latent with free bits costs, (k, B), all particles of an image alike."""
         if not self.objective.free_bits:
             return kl
-        return torch.where(self.free_bits > 0, kl.clamp(min=self.free_bits), kl)
+        clamped = kl.mean(0).clamp(min=self.free_bits).expand_as(kl)
+        return torch.where(self.free_bits > 0, clamped, kl)
 
 
 class ImportanceWeightedLoss(Bound):
@@ -262,6 +273,11 @@ def _by_sample(term: Tensor, k: int) -> Tensor:
 
 def _total(terms: dict[str, Tensor]) -> Any:
     return sum(terms.values())
+
+
+def auxiliary(sites: Iterable[Site]) -> frozenset[str]:
+    """The variables that only the guide has."""
+    return frozenset(s.name for s in sites if s.prior is None)
 
 
 def require_reparameterised(sites: Iterable[Site]) -> None:

@@ -35,7 +35,14 @@ from zoo.infer.handlers import Draws, Site
 from zoo.infer.importance import evaluating, stderr
 from zoo.infer.joint import BottomUp, Joint
 from zoo.infer.noise import SampleStreams
-from zoo.infer.objectives import ELBO, ELBOLoss, Terms, analytic_where_unbiased, require_reparameterised
+from zoo.infer.objectives import (
+    ELBO,
+    ELBOLoss,
+    Terms,
+    analytic_where_unbiased,
+    auxiliary,
+    require_reparameterised,
+)
 from zoo.seeds import mixed_seed
 from zoo.settings import require
 
@@ -165,10 +172,6 @@ class SemiSupervisedLoss(ELBOLoss):
         sites = self._sites(joint, below, self.k, y.repeat(self.k, 1))
         return self.by_site(sites), rearrange(log_q, "(k b) -> k b", k=self.k)
 
-    def charged(self, name: str, kl: Tensor) -> Tensor:
-        """What a latent pays for its KL (k, B) in training: the label all of it."""
-        return kl if name == LABEL else super().charged(name, kl)
-
     def _sites(self, joint: Joint, below: BottomUp, copies: int, y: Tensor) -> list[Site]:
         sites = list(joint.answered(below, copies, given={LABEL: y}).values())
         _require_label(sites)
@@ -188,6 +191,7 @@ class SemiSupervisedLoss(ELBOLoss):
         return Terms(
             {s.name: mean(s.log_p()) for s in sites if s.observed and s.name != LABEL},
             {**label, **{s.name: mean(self.kl(s)) for s in sites if not s.observed}},
+            auxiliary(sites) | {LABEL},
         )
 
     def _classified(self, joint: Joint, below: BottomUp, y: Tensor) -> Tensor:
