@@ -10,7 +10,7 @@ import pytest
 from tests.training import runs
 from zoo.errors import Interrupted
 from zoo.training import trainer
-from zoo.training.signals import StopRequest
+from zoo.training.signals import StopRequest, same_command
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
@@ -145,3 +145,30 @@ def test_a_signal_in_a_callback_ends_the_run_after_it(number, tmp_path):
         runs.fit_digits(tmp_path / "run", callbacks=[interrupted], save_every=None)
     assert seen == [4]
     assert runs.state(tmp_path / "run")["step"] == 4
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "zoo train x --resume"),
+        (
+            {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"},
+            "torchrun --nproc-per-node 2 -m zoo train x --resume",
+        ),
+        (
+            {
+                **{"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "GROUP_WORLD_SIZE": "2", "GROUP_RANK": "1"},
+                **{"MASTER_ADDR": "node0", "MASTER_PORT": "29500"},
+            },
+            "torchrun --nproc-per-node 4 --nnodes 2 --node-rank 1 --master-addr node0 --master-port 29500 "
+            "-m zoo train x --resume",
+        ),
+    ],
+)
+def test_the_command_starts_as_many_processes(environment, expected, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert same_command(["train", "x", "--resume"]) == expected

@@ -1,8 +1,10 @@
-"""Signals that ask a process to end: SIGTERM, and SIGINT (Ctrl-C)."""
+"""Signals that ask a process to end, SIGTERM and SIGINT (Ctrl-C), and the command that starts it again."""
 
 import os
+import shlex
 import signal
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from zoo.errors import Interrupted
@@ -49,3 +51,19 @@ class StopRequest:
             raise KeyboardInterrupt
         if self.at_once and not again:
             raise Interrupted("interrupted")
+
+
+def same_command(arguments: Sequence[str]) -> str:
+    """The command line that runs ``zoo`` with these arguments as it was started, in as many processes.
+
+    >>> same_command(["train", "vae_digits", "--out", "a run"])
+    "zoo train vae_digits --out 'a run'"
+    """
+    started = os.environ
+    if int(started.get("WORLD_SIZE", "1")) == 1:
+        return f"zoo {shlex.join(arguments)}"
+    launcher = ["torchrun", "--nproc-per-node", started.get("LOCAL_WORLD_SIZE", started["WORLD_SIZE"])]
+    if int(started.get("GROUP_WORLD_SIZE", "1")) > 1:
+        launcher += ["--nnodes", started["GROUP_WORLD_SIZE"], "--node-rank", started["GROUP_RANK"]]
+        launcher += ["--master-addr", started["MASTER_ADDR"], "--master-port", started["MASTER_PORT"]]
+    return shlex.join([*launcher, "-m", "zoo", *arguments])
