@@ -11,7 +11,7 @@ from tests.catalogue import FAMILIES, family_pair, images, images_for, pair
 from tests.contracts import assert_equal_up_to_rounding
 from tests.linear_gaussian import PAIRS as LINEAR
 from tests.linear_gaussian import WRONG, TopDown, one_layer, two_layers
-from zoo import ELBO, ImportanceWeighted, log_likelihood, log_weights
+from zoo import ELBO, ImportanceWeighted, LogLikelihood, log_likelihood, log_weights
 from zoo.errors import NonFiniteError, UsageError
 from zoo.infer.joint import Joint
 from zoo.infer.objectives import monte_carlo
@@ -250,6 +250,36 @@ def test_weights_of_zero_are_allowed():
     torch.testing.assert_close(results["log_likelihood"], log_w.logsumexp(0) - math.log(50))
     assert results["ess"].isfinite().all()
     assert results["pareto_k"].isfinite().all()
+
+
+@pytest.mark.parametrize("chunk", [7, 50])
+def test_no_weight_above_zero_is_no_estimate(chunk):
+    """Beside an image of other weights, which has its own figures."""
+    log_w = torch.randn(50, 2).double()
+    log_w[:, 0] = -math.inf
+    results, alone = statistics_of(log_w, chunk), statistics_of(log_w[:, 1:], chunk)
+    expected = {"log_likelihood": -math.inf, "elbo": -math.inf, "ess": 0.0}
+    for name, value in (expected | {"sampling_stderr": math.inf, "pareto_k": math.inf}).items():
+        assert results[name][0] == value, name
+        torch.testing.assert_close(results[name][1], alone[name][0], rtol=0, atol=1e-12)
+
+
+def test_images_of_no_weight_count_among_those_that_are_not_to_be_believed():
+    log_w = torch.zeros(50, 4).double()
+    log_w[:, 0] = -math.inf
+    summary = LogLikelihood(**statistics_of(log_w), samples=50, dimensions=3).summary()
+    assert summary["pareto_k_above_0.7"] == 0.25
+    assert summary["pareto_k"] == 0
+    assert summary["ess"] == pytest.approx(0.75 * 50)
+    assert summary["log_likelihood"] == -math.inf
+    assert summary["log_likelihood_stderr_over_samples"] == math.inf
+
+
+def test_a_density_of_infinity_is_an_error():
+    model, guide = pair("vae")
+    model = pyro.poutine.scale(model, scale=math.inf)
+    with pytest.raises(NonFiniteError, match="not a number, or infinite, for image 0"):
+        without_checks(log_weights, model, guide, images(), 2)
 
 
 def test_float32_weights_are_summed_in_float64():

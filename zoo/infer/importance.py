@@ -51,7 +51,7 @@ def log_weights(
 
     Raises:
         UsageError: if k or chunk is smaller than 1.
-        NonFiniteError: if a weight is not a number.
+        NonFiniteError: if a weight is not a number or infinite.
     """
     return torch.cat(list(weight_chunks(model, guide, x, k, chunk=chunk, seed=seed)))
 
@@ -92,7 +92,8 @@ class LogLikelihood:
         log_likelihood: L_K.
         elbo: the mean of the K log weights, L_1.
         sampling_stderr: standard error of L_K from the K samples (delta method).
-        ess: effective sample size (sum w)^2 / sum w^2, between 1 and K.
+        ess: effective sample size (sum w)^2 / sum w^2, between 1 and K; 0 where every weight is 0, as then
+            are L_K = -inf, an infinite standard error and an infinite Pareto k.
         pareto_k: shape of the largest weights' tail; above 0.7 the standard errors mean little and L_K is
             a lower bound that more samples would raise (PSIS, arXiv:1507.02646). NaN for K < 25.
         samples: K.
@@ -136,7 +137,8 @@ class LogLikelihood:
 
     def summary(self) -> dict[str, float | int | None]:
         """The numbers for a table, means over the images; None where there is no number."""
-        k_hat = self.pareto_k[self.pareto_k.isfinite()]
+        k_hat = self.pareto_k[~self.pareto_k.isnan()]
+        finite = k_hat[k_hat.isfinite()]
         return {
             "elbo": self.elbo.mean().item(),
             "elbo_stderr": stderr(self.elbo),
@@ -149,7 +151,7 @@ class LogLikelihood:
             "samples": self.samples,
             "images": len(self.log_likelihood),
             "ess": self.ess.mean().item(),
-            "pareto_k": k_hat.mean().item() if len(k_hat) else None,
+            "pareto_k": finite.mean().item() if len(finite) else None,
             "pareto_k_above_0.7": (k_hat > 0.7).double().mean().item() if len(k_hat) else None,
         }
 
@@ -181,7 +183,7 @@ def log_likelihood(
 
     Raises:
         UsageError: if k, chunk or batch_size is smaller than 1 or there are no images.
-        NonFiniteError: if a weight is not a number.
+        NonFiniteError: if a weight is not a number or infinite.
     """
     _at_least_one(k=k, chunk=chunk, batch_size=batch_size, images=len(x))
     seed = _fresh_seed() if seed is None else seed
@@ -247,11 +249,12 @@ def _log_weight(sites: dict[str, Any], k: int) -> Tensor:
 
 
 def _checked(weights: Tensor) -> Tensor:
-    bad = weights.isnan().any(0).nonzero().flatten().tolist()
+    wrong = weights.isnan() | (weights == math.inf)  # -inf is a weight of 0
+    bad = wrong.any(0).nonzero().flatten().tolist()
     if bad:
         raise NonFiniteError(
-            f"log weight is not a number for image {bad[0]} of the batch ({len(bad)} of "
-            f"{weights.shape[1]} images): the model or the guide returns NaN there"
+            f"log weight is not a number, or infinite, for image {bad[0]} of the batch ({len(bad)} of "
+            f"{weights.shape[1]} images): the model or the guide returns NaN or a density of infinity there"
         )
     return weights
 

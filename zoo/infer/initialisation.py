@@ -1,4 +1,4 @@
-"""The initialisation of weight-normalised systems by data (Salimans & Kingma 2016, arXiv:1602.07868).
+"""Data-dependent initialisation of weight-normalised systems (Salimans & Kingma 2016, arXiv:1602.07868).
 
 Model and guide run together once, on one batch. Each weight-normalised layer, when it is first called, sets
 its gain g and bias b so that its output has mean 0 and a chosen standard deviation in every channel; what
@@ -36,7 +36,9 @@ def initialise(model: Any, guide: Any, x: Tensor, *, scale: float = 0.01) -> int
         model: a Pyro program, called ``model(x)``.
         guide: a `Guide`, or any Pyro program, called ``guide(x)``.
         x: (B, ...), at least 3 images; some dozens are better.
-        scale: standard deviation of every layer's output. A `PixelCNNpp` counts as one layer and has its own.
+        scale: standard deviation of every layer's output. 0.01 is that of BIVA's published code
+            (arXiv:1902.02102 gives none), where g is multiplied by 0.01 / sd; Salimans & Kingma take 1. A
+            `PixelCNNpp` counts as one layer and has its own.
 
     Returns:
         How many layers were initialised now: 0 where there are none, or none is left.

@@ -1,4 +1,4 @@
-"""What importance weights tell, from a stream of chunks."""
+"""Statistics of importance weights, from a stream of chunks."""
 
 import math
 
@@ -34,8 +34,9 @@ class WeightStatistics:
 
     def results(self) -> dict[str, Tensor]:
         """The fields of a `zoo.LogLikelihood`, each (B,)."""
-        # (sum w)^2 / sum w^2; equal weights may round to a little more than K
+        # (sum w)^2 / sum w^2; equal weights may round to a little more than K; 0 where all weights are
         ess = torch.exp(2 * self.log_sum - self.log_sum_squares).clamp(1.0, self.k)
+        ess = torch.where(self.log_sum == -math.inf, 0.0, ess)
         return {
             "log_likelihood": self.log_sum - math.log(self.k),
             "elbo": self.sum_log / self.k,
@@ -47,7 +48,8 @@ class WeightStatistics:
     def pareto_k(self) -> Tensor:
         """Shape k of a generalised Pareto distribution fitted to the largest weights, (B,).
 
-        NaN where fewer than five weights are in the tail, 0 where they are all equal.
+        NaN where fewer than five weights are in the tail, 0 where they are all equal, infinity where they are
+        all 0: as for a tail too heavy for any estimate.
         """
         if self.tail_length < 5:
             return torch.full_like(self.largest[0], math.nan)
@@ -55,7 +57,8 @@ class WeightStatistics:
         excess = (w[:-1] - w[-1]).flip(0)  # ascending, (M, B)
         spread = excess[-1] > 1e-12
         k = generalized_pareto_shape(torch.where(spread, excess, _ramp(excess)))
-        return torch.where(spread, k, torch.zeros_like(k))
+        k = torch.where(spread, k, torch.zeros_like(k))
+        return torch.where(self.largest[0] == -math.inf, math.inf, k)
 
 
 def generalized_pareto_shape(x: Tensor) -> Tensor:
