@@ -12,7 +12,7 @@ from zoo.infer.objectives import monte_carlo
 from zoo.models.biva import Stage, biva
 from zoo.models.hierarchical_vae import hierarchical_vae
 from zoo.models.ladder_vae import ladder_vae, lvae
-from zoo.nn.gated_resnet import GatedResNet
+from zoo.nn.gated_resnet import GatedResNet, Shortcut
 from zoo.nn.scales import wide_softplus_scale
 
 BUILDERS = {"biva": biva, "lvae": lvae, "ladder_vae": ladder_vae, "hierarchical_vae": hierarchical_vae}
@@ -174,7 +174,7 @@ def test_published_scales_are_never_below_one(builder):
 class LinearBlock(torch.nn.Module):
     """A block of another kind: pixels are averaged or repeated, channels mixed, auxiliary features added."""
 
-    def __init__(self, in_shape, out_shape, *, kernel=3, aux_shape=None, residual=True, dropout=0.0):
+    def __init__(self, in_shape, out_shape, *, kernel=3, aux_shape=None, **options):
         super().__init__()
         self.size = out_shape[1:]
         self.mix = torch.nn.Conv2d(in_shape[0], out_shape[0], 1)
@@ -237,6 +237,28 @@ def test_free_bits_charge_each_variable_of_each_image_whatever_its_shape(name):
 def test_published_models_have_the_published_number_of_parameters(name, parameters):
     with torch.device("meta"):
         assert build(name).parameter_count() == parameters
+
+
+def growing(*programs):
+    """The residual blocks that have more channels than their input."""
+    blocks = [m for program in programs for m in program.modules() if isinstance(m, GatedResNet)]
+    return [block for block in blocks if block.first.in_channels < block.out_shape[0]]
+
+
+KINDS = {"none": type(None), "project": torch.nn.Sequential, "pad": Shortcut}
+
+
+@builders
+@pytest.mark.parametrize("shortcut", KINDS)
+def test_the_shortcut_of_every_block_whose_channels_grow_is_an_option(builder, shortcut):
+    blocks = growing(*built(builder, 3, shortcut=shortcut))
+    assert {type(block.shortcut) for block in blocks} == {KINDS[shortcut]}
+
+
+def test_published_models_have_the_published_shortcut():
+    with torch.device("meta"):
+        system = build("biva_mnist_paper")
+    assert {type(block.shortcut) for block in growing(system.guide)} == {Shortcut}
 
 
 def numbers(modules):

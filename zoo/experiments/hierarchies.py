@@ -47,7 +47,8 @@ PAPER_MNIST_STAGES = stages(
     blocks=(3,),
     filters=64,
 )
-PAPER_CIFAR10: dict[str, Any] = {"dropout_q": 0.2, "weight_norm": True, "likelihood": LOGISTIC_MIXTURE}
+PAPER_BLOCKS: dict[str, Any] = {"shortcut": "pad", "weight_norm": True}
+PAPER_CIFAR10: dict[str, Any] = {**PAPER_BLOCKS, "dropout_q": 0.2, "likelihood": LOGISTIC_MIXTURE}
 
 
 def paper_cifar10_stages(**lists: Any) -> Config:
@@ -92,7 +93,7 @@ EXPERIMENTS = [
     Experiment(
         "biva_mnist_paper",
         "six-layer BIVA as published, statically binarised MNIST",
-        Config(BIVA, stages=PAPER_MNIST_STAGES, dropout_q=0.5, dropout_p=0.5, weight_norm=True),
+        Config(BIVA, stages=PAPER_MNIST_STAGES, dropout_q=0.5, dropout_p=0.5, **PAPER_BLOCKS),
         **MNIST_STATIC,
         **PAPER,
         paper="ELBO -81.20, log p(x) -78.67 (K = 1000); finetuned -80.47, -78.59",

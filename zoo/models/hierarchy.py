@@ -23,7 +23,7 @@ from zoo.conversion import Probability
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.activations import ELU
 from zoo.nn.checkpointed import checkpoint_activations as checkpoint
-from zoo.nn.gated_resnet import GatedResNet
+from zoo.nn.gated_resnet import GatedResNet, WhereChannelsGrow
 from zoo.nn.layers import Shape, Shaped
 from zoo.nn.scales import softplus_scale
 from zoo.nn.stages import Block, Decoder, Stage, Upward, feature_shapes, joined
@@ -177,6 +177,7 @@ def pair(
     dropout_q: Probability = 0.0,
     dropout_p: Probability = 0.0,
     block: Block = GatedResNet,
+    shortcut: WhereChannelsGrow = "none",
     scale: Scale = softplus_scale,
     weight_norm: bool = False,
     checkpoint_activations: bool = False,
@@ -194,11 +195,14 @@ def pair(
         skips: skip connections in the model; without them p(z_i | z_>i) = p(z_i | z_{i+1}).
         dropout_q: probability in the blocks of inference.
         dropout_p: probability in the blocks of generation, the merges among them.
-        block: makes a residual block, see `zoo.nn.stages`; takes ``dropout`` as well.
+        block: makes a residual block, see `zoo.nn.stages`; takes ``dropout`` and ``shortcut`` as well.
+        shortcut: of blocks that have more channels than their input: none, project by a 1x1 convolution, or
+            pad with zeros, as published, see `zoo.nn.gated_resnet`.
         scale: of priors and posteriors, see `Heads`.
         weight_norm: weight-normalised layers, whose data-dependent initialisation is `zoo.initialise`.
         checkpoint_activations: less memory in training, for a second forward pass.
     """
+    block = partial(block, shortcut=shortcut)
     block_q, block_p = partial(block, dropout=dropout_q), partial(block, dropout=dropout_p)
     design = Design(tuple(image_shape), stages, block_q, block_p, Heads(scale), skips)
     z_prior = construct(prior, design.events[-1])
