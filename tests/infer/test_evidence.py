@@ -6,6 +6,7 @@ import pyro
 import pytest
 import torch
 from pyro.infer import Trace_ELBO
+from torch.distributions import kl_divergence
 
 from tests.contracts import seeded, standard_errors
 from tests.linear_gaussian import (
@@ -20,7 +21,10 @@ from tests.linear_gaussian import (
     two_layers,
 )
 from zoo import ELBO, ImportanceWeighted, log_likelihood, log_weights
+from zoo.infer.capacity import CapacityELBO
 from zoo.infer.objectives import monte_carlo
+from zoo.infer.path_gradients import DReG
+from zoo.infer.renyi import Renyi
 
 pairs = pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
 two_layered = pytest.mark.parametrize("guide", [TopDown, BottomUp, ordinary])
@@ -195,3 +199,29 @@ def test_linear_gaussian_evidence_is_the_integral():
     total = sum(trace.nodes[name]["log_prob"] for name in ("z_1", "z_2", "x"))
     integral = total.logsumexp(0) + 2 * math.log(axis[1] - axis[0])
     torch.testing.assert_close(integral, model.log_evidence(x)[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        ELBO(free_bits=100.0),
+        ELBO(5, beta=0.1, kl=monte_carlo),
+        ImportanceWeighted(20),
+        Renyi(20, alpha=0.0),
+        DReG(20),
+        CapacityELBO(capacity=50.0),
+    ],
+    ids=lambda objective: type(objective).__name__,
+)
+def test_the_elbo_of_a_loss_is_the_exact_one_whichever_bound_is_trained(objective):
+    """Log p(x) - KL(q(z | x) || p(z | x)), both known; its log calls it ``elbo``."""
+    model = one_layer()
+    x = model.images(1).expand(4000, -1, -1, -1)
+    gap = kl_divergence(model.posterior("z_1", WRONG, x=x[:1]), model.posterior("z_1", x=x[:1]))
+    exact = (model.log_evidence(x[:1]) - gap).item()
+    loss = objective(model, TopDown(model, WRONG)).train()
+    with torch.no_grad():
+        found = seeded(loss.elbo, x)
+    seeded(loss, x)
+    assert abs(found.mean().item() - exact) < 4.5 * found.std().item() / len(x) ** 0.5
+    assert abs(loss.stats["elbo"].item() - exact) < 4.5 * found.std().item() / len(x) ** 0.5

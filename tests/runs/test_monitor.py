@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 import zoo
-from zoo.runs.monitor import CHARTS, Monitor, mean_loss, save_kl_chart
+from zoo.infer.objectives import monte_carlo
+from zoo.runs.monitor import CHARTS, Monitor, mean_elbo, save_kl_chart
 from zoo.training.logger import NullLogger
 from zoo.training.run_folder import RunFolder
 
@@ -67,13 +68,25 @@ def test_the_elbo_of_one_state_is_the_same_at_every_time(biva, x):
 def test_the_elbo_is_the_mean_over_images_without_free_bits(biva, x):
     free = zoo.ELBO(free_bits=100.0)(biva.model, biva.guide).train()
     torch.manual_seed(2)
-    elbo = -mean_loss(free, x, batch_size=30)  # 30 and 10 images
+    elbo = mean_elbo(free, x, batch_size=30)  # 30 and 10 images
     torch.manual_seed(2)
     loss = zoo.ELBO()(biva.model, biva.guide).eval()
     with torch.no_grad():
         by_hand = torch.cat([loss.terms(part).elbo()[0] for part in x.split(30)]).mean()
     assert elbo == pytest.approx(by_hand.item(), rel=1e-6)
     assert free.training
+
+
+def test_the_elbo_is_logged_whichever_bound_is_trained(biva, x):
+    """And it chooses the best epoch."""
+    figures = []
+    for objective in (zoo.ELBO(20, kl=monte_carlo), zoo.ImportanceWeighted(20)):
+        trainer = trainer_of(biva)
+        trainer.evaluated = objective(biva.model, biva.guide).train()
+        Monitor(biva, x, None, epochs=1)(trainer)
+        assert trainer.offers == [trainer.logger.figures["validation/elbo"]]
+        figures += trainer.offers
+    assert figures[0] == pytest.approx(figures[1], rel=1e-6)
 
 
 def test_units_and_pictures_come_ten_times_a_run(biva, x):

@@ -182,6 +182,7 @@ class Bound(nn.Module):
 
     Attributes:
         stats: detached terms of the last step (`Terms.means`), on its device; reading one synchronises.
+            ``elbo`` is the ELBO whatever is trained; another bound is called ``bound``.
     """
 
     def __init__(self, model: Any, guide: Any, *, k: int, kl: Callable[[Site], Tensor]) -> None:
@@ -199,6 +200,10 @@ class Bound(nn.Module):
         if torch.is_grad_enabled():
             require_reparameterised(sites)
         return self.by_site(sites)
+
+    def elbo(self, x: Tensor) -> Tensor:
+        """The plain ELBO of the images x, (B,), in nats, whichever bound is trained; mean of k samples."""
+        return self.terms(x).elbo().mean(0)
 
     def by_site(self, sites: Iterable[Site]) -> Terms:
         """The terms of a run of k samples an image, each (k, B)."""

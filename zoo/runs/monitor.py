@@ -59,7 +59,7 @@ class Monitor:
         seed_noise(trainer.device, "validation")
         figures = {}
         if len(x):
-            figures["validation/elbo"] = -mean_loss(loss, x)
+            figures["validation/elbo"] = mean_elbo(loss, x)
             metrics = self.objective.metrics(loss, x, self.labels, samples=1)
             figures |= {f"validation/{k}": v for k, v in metrics.items() if not k.endswith("_stderr")}
         if pictured := trainer.step // len(trainer.batches) % self.every == 0:
@@ -91,11 +91,10 @@ def units_in_use(model: Any, guide: Any, x: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def mean_loss(loss: Any, x: Tensor, batch_size: int = 100) -> float:
-    """The loss in evaluation mode, mean over all images."""
+def mean_elbo(loss: Any, x: Tensor, batch_size: int = 100) -> float:
+    """The ELBO, whichever bound the loss is of, in evaluation mode, mean over all images."""
     with evaluating(loss):
-        total = sum(loss(batch) * len(batch) for batch in x.split(batch_size))
-    return float(total) / len(x)
+        return torch.cat([loss.elbo(batch) for batch in x.split(batch_size)]).mean().item()
 
 
 def side_by_side(model: Any, guide: Any, x: Tensor, decode: Any) -> Tensor:
