@@ -64,8 +64,12 @@ class Autoregressive(Flow):
             self.event_shape, univariate.size, hidden=hidden, reverse=reverse, context=self.context_shape
         )
 
+    def call_and_log_slopes(self, x: Tensor, context: Tensor | None = None) -> Pass:
+        r"""Y and log dy_i/dx_i of every element, (\*batch, \*event_shape): the terms of log |det dy/dx|."""
+        return self.univariate(x, self._from_net(x, context))
+
     def _forward(self, x: Tensor, context: Tensor | None) -> Pass:
-        y, terms = self.univariate(x, self._from_net(x, context))
+        y, terms = self.call_and_log_slopes(x, context)
         return y, self._total(terms)
 
     def _backward(self, y: Tensor, context: Tensor | None) -> Pass:

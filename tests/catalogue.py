@@ -41,6 +41,7 @@ from zoo.models.flow_density import pixel_density
 from zoo.models.flow_plus_plus import coupled_noise
 from zoo.models.hierarchical_vae import hierarchical_vae
 from zoo.models.hvae_vamp import conv_hvae_vamp, hvae_vamp, pixel_hvae_vamp
+from zoo.models.iaf_vae import iaf_vae
 from zoo.models.iwae import iwae
 from zoo.models.ladder_vae import ladder_vae, lvae
 from zoo.models.nvae import absolute, nvae
@@ -140,6 +141,12 @@ def vdvaes(**options):
     return lambda shape: vdvae(shape, **(sizes | options))
 
 
+def iaf_vaes(**options):
+    """IAF-VAE of three layers on two scales."""
+    sizes = {"blocks": (2, 1), "width": 4, "latent": 2, "hidden": (4, 4)}
+    return lambda shape: iaf_vae(shape, **(sizes | options))
+
+
 def pixels(network: Callable[..., Any], family: Callable[[int], Any] = Bernoullis, **sizes):
     """An autoregressive density."""
     return partial(autoregressive, network=partial(network, channels=4, **sizes), likelihood=family)
@@ -207,6 +214,8 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
         shape, latents=(3, 2), hidden=5, channels=(2, 3, 2, 4), layers=2, num_pseudo_inputs=3
     ),
     "vdvae": vdvaes(),
+    "iaf-vae": iaf_vaes(),
+    "iaf-vae, diagonal": iaf_vaes(flows=0),
     "density": density,
     "density, learned noise": lambda shape: density(shape, noise=learned_noise(shape)),
     "pixelcnn": pixels(PixelCNN, blocks=2, head=4),

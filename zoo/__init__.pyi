@@ -8,6 +8,7 @@ from .analysis.sampling import reconstruct as reconstruct
 from .analysis.sampling import sample as sample
 from .data import load_data as load_data
 from .infer.capacity import CapacityELBO as CapacityELBO
+from .infer.channel_free_bits import ChannelFreeBits as ChannelFreeBits
 from .infer.compilation import compile_loss as compile_loss
 from .infer.guides import AmortizedGuide as AmortizedGuide
 from .infer.guides import Dequantization as Dequantization
@@ -46,6 +47,8 @@ from .models.hierarchical_vae import HierarchicalVAE as HierarchicalVAE
 from .models.hierarchy import Hierarchy as Hierarchy
 from .models.hvae_vamp import TwoLevelGuide as TwoLevelGuide
 from .models.hvae_vamp import TwoLevelVAE as TwoLevelVAE
+from .models.iaf_vae import IAFVAE as IAFVAE
+from .models.iaf_vae import IAFVAEGuide as IAFVAEGuide
 from .models.iwae import MarkovGuide as MarkovGuide
 from .models.iwae import MarkovVAE as MarkovVAE
 from .models.ladder_vae import LadderGuide as LadderGuide
@@ -77,6 +80,7 @@ from .parts.families import Bernoullis as Bernoullis
 from .parts.families import Categoricals as Categoricals
 from .parts.families import LogisticMixtures as LogisticMixtures
 from .parts.families import Normals as Normals
+from .parts.families import SharedScaleLogistics as SharedScaleLogistics
 from .parts.labels import LabelHead as LabelHead
 from .parts.labels import UniformLabels as UniformLabels
 from .parts.likelihoods import AutoregressiveLikelihood as AutoregressiveLikelihood

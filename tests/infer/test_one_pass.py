@@ -11,16 +11,15 @@ from zoo import ELBO, ImportanceWeighted, WaveNet, log_likelihood, log_weights
 from zoo.analysis.sampling import reconstruct
 from zoo.models.vdvae import Bottleneck
 from zoo.nn.causal.network import CausalNetwork
-from zoo.nn.cells import ResidualCell
+from zoo.nn.cells import LogNormConv2d, ResidualCell
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shaped
-from zoo.nn.masked_cell import MaskedCell
 
 BIVAS = [name for name in PAIRS if name.startswith("biva")]
 bivas = pytest.mark.parametrize("name", BIVAS)
 
 
-CELLS = (ResidualCell, MaskedCell, Bottleneck)
+CELLS = (ResidualCell, LogNormConv2d, Bottleneck)
 NETWORKS = (GatedResNet, MLP, ConvNet, CausalNetwork, WaveNet, Shaped, *CELLS)
 
 

@@ -16,7 +16,8 @@ from tests.linear_gaussian import LinearGaussian, TopDown
 from zoo import ELBO, above, log_likelihood
 from zoo.infer.joint import Joint
 from zoo.models import nvae as module
-from zoo.models.nvae import Group, bounded, nvae
+from zoo.models.nvae import BOUND, Group, nvae
+from zoo.models.residual_hierarchy import bounded
 from zoo.nn.cells import regular_cell, separable_cell
 from zoo.parts.families import Bernoullis, LogisticMixtures
 
@@ -135,11 +136,11 @@ def test_without_offsets_nothing_costs_anything():
 
 def test_parameters_stay_in_their_bounds_and_keep_their_gradients():
     raw = torch.tensor([-1e4, -30.0, -1.0, 0.0, 1.0, 30.0, 1e4], dtype=torch.float64, requires_grad=True)
-    found = bounded(raw)
+    found = bounded(raw, BOUND)
     (gradient,) = torch.autograd.grad(found.sum(), raw)
     assert (found.abs() <= 5).all()
     assert gradient.isfinite().all()
-    torch.testing.assert_close(bounded(torch.tensor(1e-3)), torch.tensor(1e-3))
+    torch.testing.assert_close(bounded(torch.tensor(1e-3), BOUND), torch.tensor(1e-3))
 
 
 class ResidualTopDown(TopDown):

@@ -24,13 +24,14 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from distributions import ResidualNormal
+from distributions import ResidualNormal, TransformedDistribution
 from distributions.copies import independent_copies
 from zoo.models.residual_hierarchy import (
     FamilyLikelihood,
     LearnedConstant,
     ResidualGuide,
     ResidualHierarchy,
+    bounded,
 )
 from zoo.nn.cells import (
     Cell,
@@ -99,17 +100,12 @@ class Group(nn.Module):
         h = self.cells(h)
         if self.top is not None:
             return h, independent_copies(self.top(), len(h)), h
-        loc, log_scale = bounded(self.head(h)).chunk(2, dim=1)  # type: ignore[misc]
+        loc, log_scale = bounded(self.head(h), BOUND).chunk(2, dim=1)  # type: ignore[misc]
         return h, dist.Normal(loc, log_scale.exp()).to_event(3), h
 
     def update(self, h: Tensor, z: Tensor) -> Tensor:
         """The state with z_i in it."""
         return self.grow(self.combine(torch.cat([h, z], dim=1)))
-
-
-def bounded(x: Tensor) -> Tensor:
-    """5 tanh(x / 5): about x where that is small, and never beyond 5."""
-    return BOUND * torch.tanh(x / BOUND)
 
 
 def residual(prior: Any, loc: Tensor, log_scale: Tensor) -> Any:
@@ -143,8 +139,8 @@ class GroupPosterior(nn.Module):
         """The posterior."""
         if self.merge is not None:
             features = features + self.merge(h)
-        q = self.law(prior, *bounded(self.head(features)).chunk(2, dim=1))
-        return dist.TransformedDistribution(q, list(self.flows)) if len(self.flows) else q
+        q = self.law(prior, *bounded(self.head(features), BOUND).chunk(2, dim=1))
+        return TransformedDistribution(q, list(self.flows)) if len(self.flows) else q
 
 
 class Encoder(nn.Module):

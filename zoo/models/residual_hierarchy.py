@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyro
+import pyro.distributions as dist
 import torch
 from einops import repeat
 from torch import Tensor, nn
@@ -122,3 +123,13 @@ class FamilyLikelihood(nn.Module):
     def forward(self, h: Any) -> Any:
         """p(x | h), batch shape (B,)."""
         return self.family(self.net(h))
+
+
+def bounded(x: Tensor, bound: float) -> Tensor:
+    """Bound tanh(x / bound): about x where that is small, and never beyond the bound."""
+    return bound * torch.tanh(x / bound)
+
+
+def bounded_normal(loc: Tensor, log_scale: Tensor) -> Any:
+    """N(loc, exp(log_scale)^2), the log scale kept in (-10, 10), where no exponential overflows."""
+    return dist.Normal(loc, bounded(log_scale, 10.0).exp()).to_event(3)

@@ -13,15 +13,15 @@ r is the residual path of the prior, 0 at first as mu and log sigma are: p(z) = 
 grows, h is repeated (nearest neighbour) and a learned constant is added. Each net is 1x1, 3x3, 3x3, 1x1 with
 a GELU before each, of a quarter of the width inside, and 1x1 throughout where the map is 2x2 or smaller.
 
-No normalisation and no bound: the published training leaves out steps with a very large gradient, which a
-`GradientSkip` decides. The published code standardises its input by the data set; here it is in [-1, 1].
+No normalisation: the published training leaves out steps with a very large gradient, which a `GradientSkip`
+decides. The published code has no bound on log sigma, and standardises its input by the data set; here log
+sigma is 10 tanh(x / 10) and the input in [-1, 1].
 """
 
 import math
 from collections.abc import Callable
 from typing import Any
 
-import pyro.distributions as dist
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from zoo.models.residual_hierarchy import (
     LearnedConstant,
     ResidualGuide,
     ResidualHierarchy,
+    bounded_normal,
 )
 from zoo.nn.cells import PaddedImage
 from zoo.nn.checkpointed import checkpoint_activations
@@ -124,7 +125,7 @@ class Block(nn.Module):
         if self.constant is not None:
             h = h + self.constant(len(h))
         loc, log_scale, r = self.parameters_of(h).split(self.sizes, dim=1)
-        return h + r, normal(loc, log_scale), h
+        return h + r, bounded_normal(loc, log_scale), h
 
     def update(self, h: Tensor, z: Tensor) -> Tensor:
         """The state with z_i in it."""
@@ -146,7 +147,7 @@ class BlockPosterior(nn.Module):
 
     def forward(self, prior: Any, h: Tensor, features: Tensor) -> Any:
         """The posterior, whatever the prior is."""
-        return normal(*self.net(torch.cat([h, features], dim=1)).chunk(2, dim=1))
+        return bounded_normal(*self.net(torch.cat([h, features], dim=1)).chunk(2, dim=1))
 
 
 class Encoder(nn.Module):
@@ -273,11 +274,6 @@ def _resolution(
     same = [Block(shape, latent, factor=factor) for _ in range(count - 1)]
     added = LearnedConstant(shape, nn.init.zeros_) if constant else None
     return [*same, Block(shape, latent, factor=factor, grows=grows, constant=added)]
-
-
-def normal(loc: Tensor, log_scale: Tensor) -> Any:
-    """N(loc, exp(log_scale)^2)."""
-    return dist.Normal(loc, log_scale.exp()).to_event(3)
 
 
 def kernel_at(shape: Shape) -> int:

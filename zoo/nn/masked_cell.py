@@ -1,11 +1,14 @@
-"""The masked cell of NVAE's flows (arXiv:2007.03898, section 3.3), a net for `flows.Autoregressive`.
+"""Masked convolutions of posteriors' flows, as nets for `flows.Autoregressive`: NVAE's and IAF-VAE's.
 
-A shift of every element by what the elements before it determine, rows from the top, pixels from the left,
-channels within a pixel: three masked convolutions, the middle one depthwise.
+Every element is changed by what the elements before it determine, rows from the top, pixels from the left,
+channels within a pixel. NVAE's cell (arXiv:2007.03898, section 3.3) shifts it, by three convolutions of which
+the middle one is depthwise; IAF-VAE's net (arXiv:1606.04934) is of 3x3 convolutions and sees a context.
 """
 
+import itertools
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows import Autoregressive, Composed
@@ -87,3 +90,47 @@ def shift_pair(event_shape: Shape, *, expansion: int = 6) -> Composed:
     """
     cells = [MaskedCell(event_shape[0], expansion=expansion, reverse=reverse) for reverse in (False, True)]
     return Composed([Autoregressive(event_shape, Additive(), net=cell) for cell in cells])
+
+
+class MaskedNet(nn.Module):
+    r"""P parameters of every element, from those before it and a context (arXiv:1606.04934).
+
+    h_1 = elu(conv(x) + context), h_l = elu(conv(h_{l-1})), output conv(h_n): masked 3x3 convolutions, the
+    last one small at first.
+
+    Args:
+        channels: C.
+        size: P. The output has the first parameters of the C channels first, then the second ones ...
+        hidden: channels of the hidden layers.
+        reverse: whether the order is the opposite one, of rows, of pixels and of channels.
+
+    Shapes: x (\*batch, C, H, W), context (\*batch, hidden[0], H, W), to (\*batch, P C, H, W).
+    """
+
+    def __init__(
+        self, channels: int, size: int, *, hidden: tuple[int, ...] = (160, 160), reverse: bool = False
+    ) -> None:
+        super().__init__()
+        self.size, self.reverse = size, reverse
+        widths = [channels, *hidden]
+        self.layers = nn.ModuleList(
+            MaskedLogNormConv2d(a, b, 3, include_current=True, colors=channels)
+            for a, b in itertools.pairwise(widths)
+        )
+        self.last = MaskedLogNormConv2d(
+            hidden[-1], size * channels, 3, include_current=False, colors=channels, factor=0.1
+        )
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """The parameters of every element."""
+        if not self.reverse:
+            return self._in_order(x, context)
+        output = self._in_order(x.flip(-3, -2, -1), context.flip(-2, -1))
+        return output.unflatten(-3, (self.size, -1)).flip(-3, -2, -1).flatten(-4, -3)
+
+    def _in_order(self, x: Tensor, context: Tensor) -> Tensor:
+        first, *others = self.layers
+        h = F.elu(over_images(first, x) + context)
+        for layer in others:
+            h = F.elu(over_images(layer, h))
+        return over_images(self.last, h)

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import pyro.distributions as dist
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
-from distributions import DiscretizedLogisticMixture, FusedBernoulli, GridCategorical
+from distributions import DiscretizedLogistic, DiscretizedLogisticMixture, FusedBernoulli, GridCategorical
 from zoo.nn.scales import softplus_scale
 
 
@@ -143,3 +143,24 @@ class Normals:
 def bernoulli(logits: Tensor) -> Any:
     """prod_i Bernoulli(x_i; sigmoid(logits_i)), logits (B, C, H, W)."""
     return FusedBernoulli(logits=logits).to_event(3)
+
+
+class SharedScaleLogistics(nn.Module):
+    """Sub-pixels on the grid 2k/(levels-1) - 1: discretised logistics of one learned scale (IAF-VAE).
+
+    The published code (arXiv:1606.04934) leaves the mass beyond the grid's ends out; here it is that of the
+    first and the last level.
+
+    Args:
+        channels: C.
+        levels: grey levels of a sub-pixel.
+    """
+
+    def __init__(self, channels: int, levels: int = 256) -> None:
+        super().__init__()
+        self.size, self.levels = channels, levels
+        self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, features: Tensor) -> Any:
+        """prod_i DiscretizedLogistic(features_i, exp(log_scale))."""
+        return DiscretizedLogistic(features, self.log_scale, self.levels).to_event(3)
