@@ -1,6 +1,6 @@
 """Images from a model: samples, at any temperature, and reconstructions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyro.poutine as poutine
@@ -13,6 +13,7 @@ from distributions.temperature import at_temperature
 from zoo.errors import UsageError
 from zoo.infer.importance import evaluating
 from zoo.infer.joint import Joint
+from zoo.infer.programs import layer_of
 
 
 @torch.no_grad()
@@ -20,7 +21,7 @@ def sample(
     model: Any,
     n: int,
     *,
-    temperature: float = 1.0,
+    temperature: float | Mapping[int, float] = 1.0,
     mean: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Tensor:
@@ -31,7 +32,8 @@ def sample(
         n: at least 1.
         temperature: in [1e-6, 1e6], factor of the standard deviations of the latents and of a mixture
             likelihood's scales, divisor of the logits of autoregressive pixels; below 1 the samples are more
-            typical and less varied.
+            typical and less varied. Or that of single layers of latents, {layer: temperature}; all else is
+            at 1.
         mean: E[x | z] in place of x ~ p(x | z), where the likelihood has a mean: for pictures.
         progress: called with the share that is done: 1 at the end, and before that, where a model draws
             site by site.
@@ -99,21 +101,29 @@ def picture(likelihood: Any, x: Tensor | None = None) -> Tensor:
         return likelihood.sample() if x is None else x
 
 
-def _require_temperature(temperature: float) -> None:
-    if not 1e-6 <= temperature <= 1e6:  # beyond, scales in float32 are 0 or infinite
-        raise UsageError(f"expected a temperature in [1e-6, 1e6]; got {temperature}")
+def _require_temperature(temperature: float | Mapping[int, float]) -> None:
+    for each in temperature.values() if isinstance(temperature, Mapping) else [temperature]:
+        if not 1e-6 <= each <= 1e6:  # beyond, scales in float32 are 0 or infinite
+            raise UsageError(f"expected a temperature in [1e-6, 1e6]; got {temperature}")
 
 
 class Tempered(Messenger):
-    """Scales the standard deviation of everything a model samples by a temperature."""
+    """Scales the standard deviation of everything a model samples by a temperature, or of some layers."""
 
-    def __init__(self, temperature: float) -> None:
+    def __init__(self, temperature: float | Mapping[int, float]) -> None:
         super().__init__()
         self.temperature = temperature
 
     def _pyro_sample(self, msg: Any) -> None:
-        if self.temperature != 1 and not msg["is_observed"] and not site_is_subsample(msg):
-            msg["fn"] = tempered(msg["fn"], self.temperature)
+        temperature = self.temperature_of(msg["name"])
+        if temperature != 1 and not msg["is_observed"] and not site_is_subsample(msg):
+            msg["fn"] = tempered(msg["fn"], temperature)
+
+    def temperature_of(self, name: str) -> float:
+        """That of the site `name`."""
+        if isinstance(self.temperature, Mapping):
+            return self.temperature.get(layer_of(name) or 0, 1.0)
+        return self.temperature
 
 
 class Watched(Messenger):
