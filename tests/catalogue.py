@@ -214,7 +214,7 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
         shape, latents=(3, 2), hidden=5, channels=(2, 3, 2, 4), layers=2, num_pseudo_inputs=3
     ),
     "vdvae": vdvaes(),
-    "iaf-vae": iaf_vaes(),
+    "iaf-vae, flow posterior": iaf_vaes(),
     "iaf-vae, diagonal": iaf_vaes(flows=0),
     "density": density,
     "density, learned noise": lambda shape: density(shape, noise=learned_noise(shape)),

@@ -21,10 +21,12 @@ from zoo.parts.families import SharedScaleLogistics
 X = images()
 
 
-def test_the_published_configuration_has_its_published_size():
+def test_the_published_configuration_has_its_published_size_but_for_what_leads_nowhere():
     with torch.device("meta"):
         model, guide = iaf_vae((3, 32, 32), family=SharedScaleLogistics, **module.CIFAR10)
-    assert sum(p.numel() for program in (model, guide) for p in program.parameters()) == 41_557_927
+    assert sum(p.numel() for program in (model, guide) for p in program.parameters()) == 41_557_927 - 2 * (
+        9 * 160 * 160 + 2 * 160
+    )
     assert len(model.layers) == 20
     assert sum(torch.Size(layer.event_shape).numel() for layer in model.layers) == 163_840
 
@@ -74,7 +76,7 @@ def test_both_passes_add_to_the_posterior():
 
 
 def test_a_flow_that_does_nothing_leaves_the_diagonal_posterior():
-    model, guide = pair("iaf-vae")
+    model, guide = pair("iaf-vae, flow posterior")
     for posterior in guide.posteriors:
         for flow in posterior.flows:
             flow.net.last.log_gain.data.fill_(-40.0)
@@ -113,14 +115,14 @@ def test_the_terms_of_the_log_det_are_the_diagonal_of_the_jacobian():
 
 @pytest.mark.parametrize("k", [0, 1, 2, 3])
 def test_layers_can_be_left_to_the_prior(k):
-    model, guide = pair("iaf-vae")
+    model, guide = pair("iaf-vae, flow posterior")
     sites = Joint(model, above(guide, k), X).sample()
     zero = {s.name for s in sites.values() if not s.observed and s.posterior is s.prior}
     assert zero == {f"z_{i}" for i in range(1, k + 1)}
 
 
 def test_a_bound_of_many_samples_is_above_the_elbo():
-    found = log_likelihood(*pair("iaf-vae"), X, k=50, seed=0)
+    found = log_likelihood(*pair("iaf-vae, flow posterior"), X, k=50, seed=0)
     assert (found.log_likelihood > found.elbo).all()
 
 
