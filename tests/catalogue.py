@@ -130,7 +130,7 @@ def bivas(layers: int, **options):
 
 
 def nvaes(**options):
-    """NVAE of three groups on two scales; `family` is made of a number of channels."""
+    """NVAE of three groups on two scales."""
     sizes = {"groups": (2, 1), "latent": 2, "channels": 4, "cells": 1, "image_cells": 1}
     return lambda shape: nvae(shape, **(sizes | options))
 
@@ -205,7 +205,7 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "iwae of 3 layers": lambda shape: iwae(shape, latents=(4, 3, 2), hidden=(6, 5, 4)),
     "nvae": nvaes(),
     "nvae, flow posterior": nvaes(flows=1),
-    "nvae, absolute, logistic mixture": nvaes(law=absolute, family=mixture_of_four_levels),
+    "nvae, absolute, logistic mixture": nvaes(law=absolute, likelihood=mixture_of_four_levels),
     "hvae + vamp": lambda shape: hvae_vamp(shape, latents=(3, 2), hidden=5, num_pseudo_inputs=3),
     "convolutional hvae + vamp": lambda shape: conv_hvae_vamp(
         shape, latents=(3, 2), hidden=5, channels=(2, 3, 2, 3), num_pseudo_inputs=3

@@ -49,7 +49,7 @@ def test_every_channel_pays_its_mean_or_lambda(name):
 def test_a_channel_below_lambda_has_no_gradient_and_one_above_its_own():
     loss = built("iaf-vae, flow posterior", free_bits=1.0)
     kl = torch.tensor([0.2, 3.0], dtype=torch.float64, requires_grad=True)
-    terms = ChannelTerms({"x": torch.zeros(1, 4)}, {}, {"z_1": kl})
+    terms = ChannelTerms({"x": torch.zeros(1, 4)}, {}, channels={"z_1": kl})
     (gradient,) = torch.autograd.grad(loss.cost(terms).mean(), kl)
     assert gradient.tolist() == [0.0, 1.0]
 

@@ -115,7 +115,7 @@ def test_checkpoints_change_neither_loss_nor_gradients_nor_statistics():
     results = []
     for checkpoint in (False, True):
         torch.manual_seed(0)
-        loss = RegularisedELBO()(*nvaes(checkpoint=checkpoint)(IMAGE)).train().double()
+        loss = RegularisedELBO()(*nvaes(checkpoint_activations=checkpoint)(IMAGE)).train().double()
         results.append(loss_and_gradients(loss, X, parameters=loss.parameters()))
         results[-1] += (loss.state_dict(),)
     (plain, gradients, state), (value, others, same) = results

@@ -23,7 +23,7 @@ X = images()
 
 def test_the_published_configuration_has_its_published_size_but_for_what_leads_nowhere():
     with torch.device("meta"):
-        model, guide = iaf_vae((3, 32, 32), family=SharedScaleLogistics, **module.CIFAR10)
+        model, guide = iaf_vae((3, 32, 32), likelihood=SharedScaleLogistics, **module.CIFAR10)
     assert sum(p.numel() for program in (model, guide) for p in program.parameters()) == 41_557_927 - 2 * (
         9 * 160 * 160 + 2 * 160
     )
@@ -44,7 +44,7 @@ def test_any_image_and_flows_of_any_depth_and_width(shape, flows, hidden):
 
 
 def test_grey_levels_have_one_scale_for_all():
-    model, guide = iaf_vaes(family=lambda channels: SharedScaleLogistics(channels, 4))((3, 8, 8))
+    model, guide = iaf_vaes(likelihood=lambda channels: SharedScaleLogistics(channels, 4))((3, 8, 8))
     x = torch.randint(0, 4, (2, 3, 8, 8)) * 2 / 3 - 1
     ELBO()(model, guide)(x).backward()
     assert model.likelihood.family.log_scale.grad.isfinite()

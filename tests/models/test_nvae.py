@@ -48,7 +48,7 @@ def test_published_configurations_have_their_published_sizes(name):
     shape, parameters, numbers, groups = PUBLISHED[name]
     family = Bernoullis if shape[0] == 1 else LogisticMixtures
     with torch.device("meta"):
-        programs = nvae(shape, family=family, **getattr(module, name))
+        programs = nvae(shape, likelihood=family, **getattr(module, name))
     events = [group.event_shape for group in programs[0].layers]
     assert count(programs) == parameters
     assert len(events) == groups

@@ -29,7 +29,7 @@ X = images()
 def test_published_configurations_have_their_published_sizes(name):
     shape, parameters, blocks = PUBLISHED[name]
     with torch.device("meta"):
-        model, guide = vdvae(shape, family=LogisticMixtures, **getattr(module, name))
+        model, guide = vdvae(shape, likelihood=LogisticMixtures, **getattr(module, name))
     assert sum(p.numel() for program in (model, guide) for p in program.parameters()) == parameters
     assert len(model.layers) == blocks
 
@@ -139,7 +139,7 @@ def test_checkpoints_change_neither_loss_nor_gradients():
     found = []
     for checkpoint in (False, True):
         torch.manual_seed(0)
-        both = torch.nn.ModuleList(vdvaes(checkpoint=checkpoint)(IMAGE)).train()
+        both = torch.nn.ModuleList(vdvaes(checkpoint_activations=checkpoint)(IMAGE)).train()
         loss = seeded(ELBO()(*both), X.float())
         found.append([loss, *torch.autograd.grad(loss, list(both.parameters()))])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))

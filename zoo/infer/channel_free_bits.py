@@ -62,13 +62,17 @@ class ChannelFreeBitsLoss(ELBOLoss):
         if torch.is_grad_enabled():
             require_reparameterised(sites)
         plain = self.by_site(sites)
-        return ChannelTerms(plain.log_likelihood, plain.kl, channel_means(sites, draws.log_q))
+        paying = [s for s in sites if s.name not in plain.whole]
+        return ChannelTerms(
+            plain.log_likelihood, plain.kl, plain.whole, channels=channel_means(paying, draws.log_q)
+        )
 
     def cost(self, terms: Terms) -> Tensor:
         """What is minimised, (k, B)."""
         if not isinstance(terms, ChannelTerms):
             return super().cost(terms)
-        kl = sum((self.paid(channels).sum() for channels in terms.channels.values()), 0.0)
+        kl: Any = sum(self.paid(channels).sum() for channels in terms.channels.values())
+        kl = kl + sum(terms.kl[name] for name in terms.whole)
         return self.beta * kl - sum(terms.log_likelihood.values())
 
     def paid(self, channels: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ where the published code initialises them by data. Where the resolution grows th
 convolved, where the published code has transposed convolutions.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,15 +33,16 @@ from zoo.models.residual_hierarchy import (
     ResidualHierarchy,
     bounded_normal,
 )
+from zoo.nn import checkpointed
 from zoo.nn.cells import Crop, PaddedImage, convolution
-from zoo.nn.checkpointed import checkpoint_activations
 from zoo.nn.layers import Shape
 from zoo.nn.masked_cell import MaskedNet
 from zoo.nn.weight_norm import WeightNormConvTranspose2d
 from zoo.parts.families import Bernoullis
+from zoo.settings import Family, construct
 
-# The published configuration of the TensorFlow code: with `SharedScaleLogistics` 41,557,927 parameters, of which
-# two convolutions of 230,720 at the top of the encoder lead nowhere. Without these, 41,096,487.
+# The published configuration of the TensorFlow code: with `SharedScaleLogistics` 41,557,927 parameters, of
+# which two convolutions of 230,720 at the top of the encoder lead nowhere. Without these, 41,096,487.
 CIFAR10: dict[str, Any] = {"blocks": (20,), "width": 160, "latent": 32, "hidden": (160, 160)}
 
 
@@ -174,8 +174,8 @@ def iaf_vae(
     latent: int = 8,
     flows: int = 1,
     hidden: tuple[int, ...] = (32, 32),
-    family: Callable[[int], Any] = Bernoullis,
-    checkpoint: bool = False,
+    likelihood: Family = Bernoullis,
+    checkpoint_activations: bool = False,
 ) -> tuple[IAFVAE, IAFVAEGuide]:
     """IAF-VAE: model and guide.
 
@@ -186,23 +186,23 @@ def iaf_vae(
         latent: channels of every z_i.
         flows: a posterior, of opposite orders in turn; none for diagonal normals.
         hidden: channels of a flow's masked convolutions.
-        family: of the pixels (`zoo.parts.families`), made of their channels.
-        checkpoint: less memory in training, for a second forward pass.
+        likelihood: family of the pixels, made of the number of channels (`zoo.parts.families`).
+        checkpoint_activations: less memory in training, for a second forward pass.
 
     Raises:
         ValueError: without a block on every scale.
     """
     if not blocks or min(blocks) < 1 or not hidden:
         raise ValueError(f"expected a block on every scale, and hidden layers; got {blocks} and {hidden}")
-    of_pixels = family(image_shape[0])
-    image = PaddedImage(image_shape, 2 ** len(blocks), binary=isinstance(of_pixels, Bernoullis))
+    family = construct(likelihood, image_shape[0])
+    image = PaddedImage(image_shape, 2 ** len(blocks), binary=family.takes == "binary")
     scales = [s for s, count in enumerate(blocks) for _ in range(count)]
     shapes = [(width, *(side // 2 ** (s + 1) for side in image.size)) for s in scales]
     coarser = [i > 0 and shapes[i] != shapes[i - 1] for i in range(len(shapes))]
     context = hidden[0] if flows else 0
     layers = [Down(shape, latent, context, grow=grow) for shape, grow in zip(shapes, coarser, strict=True)]
-    to_image = _to_image(width, of_pixels.size, image.crop())
-    model = IAFVAE(TiledVector(shapes[-1]), layers, FamilyLikelihood(to_image, of_pixels))
+    to_image = _to_image(width, family.size, image.crop())
+    model = IAFVAE(TiledVector(shapes[-1]), layers, FamilyLikelihood(to_image, family))
     ups = [
         Up(width, [latent, latent, context], stride=2 if c else 1, top=i == len(shapes) - 1)
         for i, c in enumerate(coarser)
@@ -213,8 +213,8 @@ def iaf_vae(
         for layer in layers
     ]
     guide = IAFVAEGuide(path, posteriors).bound_to(model)
-    if checkpoint:
-        checkpoint_activations(guide, Up)
+    if checkpoint_activations:
+        checkpointed.checkpoint_activations(guide, Up)
     return model, guide
 
 

@@ -33,6 +33,7 @@ from zoo.models.residual_hierarchy import (
     ResidualHierarchy,
     bounded,
 )
+from zoo.nn import checkpointed
 from zoo.nn.cells import (
     Cell,
     Cells,
@@ -42,11 +43,11 @@ from zoo.nn.cells import (
     regular_cell,
     separable_cell,
 )
-from zoo.nn.checkpointed import checkpoint_activations
 from zoo.nn.layers import Shape
 from zoo.nn.masked_cell import shift_pair
 from zoo.parts.families import Bernoullis
 from zoo.parts.priors import StandardNormal
+from zoo.settings import Family, construct
 
 BOUND = 5.0
 
@@ -184,12 +185,12 @@ def nvae(
     image_blocks: int = 1,
     image_cells: int = 2,
     flows: int = 0,
-    family: Callable[[int], Any] = Bernoullis,
+    likelihood: Family = Bernoullis,
     encoder_cell: Cell = regular_cell,
     generative_cell: Cell = separable_cell,
     law: Callable[..., Any] = residual,
     flow: Callable[[Shape], nn.Module] = shift_pair,
-    checkpoint: bool = False,
+    checkpoint_activations: bool = False,
 ) -> tuple[NVAE, NVAEGuide]:
     """NVAE: model and guide.
 
@@ -202,25 +203,25 @@ def nvae(
         image_blocks: halvings between the image and the first scale.
         image_cells: cells before or after each of these.
         flows: a posterior.
-        family: of the pixels (`zoo.parts.families`), made of their channels.
+        likelihood: family of the pixels, made of the number of channels (`zoo.parts.families`).
         encoder_cell: makes the encoder's cells, see `zoo.nn.cells`.
         generative_cell: makes the model's; takes ``expansion`` too where it is 3, after the last group.
         law: of the posterior: `residual`, or `absolute` for the ablation.
         flow: made of an event shape.
-        checkpoint: less memory in training, for a second forward pass.
+        checkpoint_activations: less memory in training, for a second forward pass.
 
     Raises:
         ValueError: without a group on every scale.
     """
     if not groups or min(groups) < 1:
         raise ValueError(f"expected at least one group on every scale; got groups={groups}")
-    of_pixels = family(image_shape[0])
+    family = construct(likelihood, image_shape[0])
     multiple = 2 ** (image_blocks + len(groups) - 1)
-    image = PaddedImage(image_shape, multiple, binary=isinstance(of_pixels, Bernoullis))
+    image = PaddedImage(image_shape, multiple, binary=family.takes == "binary")
     shapes = _shapes(image.size, groups, channels, image_blocks)
     layers = [_group(shapes, latent, i, cells=cells, cell=generative_cell) for i in range(len(shapes))]
-    to_image = _to_image(channels, image_blocks, image_cells, generative_cell, of_pixels.size, image.crop())
-    model = NVAE(LearnedConstant(shapes[-1]), layers, FamilyLikelihood(to_image, of_pixels))
+    to_image = _to_image(channels, image_blocks, image_cells, generative_cell, family.size, image.crop())
+    model = NVAE(LearnedConstant(shapes[-1]), layers, FamilyLikelihood(to_image, family))
     top = shapes[-1][0]
     path = Encoder(
         image,
@@ -238,8 +239,8 @@ def nvae(
         for group, shape in zip(layers, shapes, strict=True)
     ]
     guide = NVAEGuide(path, posteriors).bound_to(model)
-    for program in (model, guide) if checkpoint else ():
-        checkpoint_activations(program, Cells)
+    for program in (model, guide) if checkpoint_activations else ():
+        checkpointed.checkpoint_activations(program, Cells)
     return model, guide
 
 

@@ -119,6 +119,7 @@ class FamilyLikelihood(nn.Module):
     def __init__(self, net: nn.Module, family: Any) -> None:
         super().__init__()
         self.net, self.family = net, family
+        self.takes, self.levels = family.takes, getattr(family, "levels", None)
 
     def forward(self, h: Any) -> Any:
         """p(x | h), batch shape (B,)."""

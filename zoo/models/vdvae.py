@@ -19,7 +19,6 @@ sigma is 10 tanh(x / 10) and the input in [-1, 1].
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -33,10 +32,11 @@ from zoo.models.residual_hierarchy import (
     ResidualHierarchy,
     bounded_normal,
 )
+from zoo.nn import checkpointed
 from zoo.nn.cells import PaddedImage
-from zoo.nn.checkpointed import checkpoint_activations
 from zoo.nn.layers import Shape
 from zoo.parts.families import Bernoullis
+from zoo.settings import Family, construct
 
 # The published configurations, with their parameters; resolutions from the image's down.
 CIFAR10: dict[str, Any] = {  # 39,145,700
@@ -215,8 +215,8 @@ def vdvae(
     width: int = 64,
     latent: int = 16,
     constant_up_to: int = 64,
-    family: Callable[[int], Any] = Bernoullis,
-    checkpoint: bool = False,
+    likelihood: Family = Bernoullis,
+    checkpoint_activations: bool = False,
 ) -> tuple[VDVAE, VDVAEGuide]:
     """VDVAE: model and guide.
 
@@ -228,8 +228,8 @@ def vdvae(
         width: channels of the state and of the features.
         latent: channels of every z_i.
         constant_up_to: largest side at which a learned constant is added.
-        family: of the pixels (`zoo.parts.families`), made of their channels.
-        checkpoint: less memory in training, for a second forward pass.
+        likelihood: family of the pixels, made of the number of channels (`zoo.parts.families`).
+        checkpoint_activations: less memory in training, for a second forward pass.
 
     Raises:
         ValueError: without a block at every resolution, or a factor between any two.
@@ -239,8 +239,8 @@ def vdvae(
             "expected blocks and encoder_blocks at every resolution, one factor fewer; got "
             f"{blocks}, {encoder_blocks} and {factors}"
         )
-    of_pixels = family(image_shape[0])
-    image = PaddedImage(image_shape, math.prod(factors), binary=isinstance(of_pixels, Bernoullis))
+    family = construct(likelihood, image_shape[0])
+    image = PaddedImage(image_shape, math.prod(factors), binary=family.takes == "binary")
     scales = [math.prod(factors[:r]) for r in range(len(blocks))]
     shapes = [(width, *(side // scale for side in image.size)) for scale in scales]
     layers = [
@@ -255,15 +255,15 @@ def vdvae(
             constant=r < len(factors) and max(shapes[r][1:]) <= constant_up_to,
         )
     ]
-    to_image = nn.Sequential(Output(width, of_pixels.size), image.crop())
+    to_image = nn.Sequential(Output(width, family.size), image.crop())
     start = LearnedConstant(shapes[-1], nn.init.zeros_)
-    model = VDVAE(start, layers, FamilyLikelihood(to_image, of_pixels))
+    model = VDVAE(start, layers, FamilyLikelihood(to_image, family))
     sources = [r for r, count in enumerate(blocks) for _ in range(count)]
     posteriors = [BlockPosterior(shapes[r], latent) for r in sources]
     path = Encoder(image, shapes, encoder_blocks, factors)
     guide = VDVAEGuide(path, posteriors, sources=sources).bound_to(model)
-    for program in (model, guide) if checkpoint else ():
-        checkpoint_activations(program, Bottleneck)
+    for program in (model, guide) if checkpoint_activations else ():
+        checkpointed.checkpoint_activations(program, Bottleneck)
     return model, guide
 
 

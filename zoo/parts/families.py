@@ -156,9 +156,12 @@ class SharedScaleLogistics(nn.Module):
         levels: grey levels of a sub-pixel.
     """
 
+    takes: ClassVar[str] = "grid"
+
     def __init__(self, channels: int, levels: int = 256) -> None:
         super().__init__()
-        self.size, self.levels = channels, levels
+        self.size = self.groups = channels
+        self.levels = levels
         self.log_scale = nn.Parameter(torch.zeros(()))
 
     def forward(self, features: Tensor) -> Any:
