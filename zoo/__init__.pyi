@@ -7,6 +7,10 @@ from .analysis.sampling import complete as complete
 from .analysis.sampling import reconstruct as reconstruct
 from .analysis.sampling import sample as sample
 from .data import load_data as load_data
+from .infer.annealed import AnnealedLogLikelihood as AnnealedLogLikelihood
+from .infer.annealed import Bracket as Bracket
+from .infer.annealed import annealed_log_likelihood as annealed_log_likelihood
+from .infer.annealed import bracket_log_likelihood as bracket_log_likelihood
 from .infer.capacity import CapacityELBO as CapacityELBO
 from .infer.channel_free_bits import ChannelFreeBits as ChannelFreeBits
 from .infer.compilation import compile_loss as compile_loss
