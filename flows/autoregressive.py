@@ -17,6 +17,7 @@ from flows.inversion.jacobi import jacobi
 from flows.nn.made import MADE
 from flows.nn.masked_conv import MaskedConvNet
 from flows.nn.parameters import stacked, unstacked
+from flows.not_compiled import not_compiled
 from flows.univariate import Affine, Univariate
 
 
@@ -79,7 +80,7 @@ class Autoregressive(Flow):
             return attached(lambda x: self._step(x, y, context), x, event_dim=len(self.event_shape))
         return x, log_det
 
-    @torch.compiler.disable(reason="the slow direction of an autoregressive flow is a search")
+    @not_compiled("the slow direction of an autoregressive flow is a search")
     @torch.no_grad()
     def _solved(self, y: Tensor, context: Tensor | None) -> Pass:
         """X and log |det dx/dy|, with no graph."""

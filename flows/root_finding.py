@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from flows.not_compiled import not_compiled
+
 Function = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 _ITERATIONS = {torch.float64: 64}  # others converge within the 40 below
@@ -52,7 +54,7 @@ class _State(NamedTuple):
     settled: Tensor
 
 
-@torch.compiler.disable(reason="a numerical inverse is a search")
+@not_compiled("a numerical inverse is a search")
 @torch.no_grad()
 def _search(function: Function, y: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
     x, width = (lower + upper) / 2, upper - lower

@@ -1,11 +1,15 @@
 """Flows under PyTorch's function transforms: compiled, vectorised, in mixed precision."""
 
+import subprocess
+import sys
+
 import pyro
 import pytest
 import torch
 from torch.func import grad, vmap
 
 from distributions import TransformedDistribution
+from flows import IAF, Planar
 from tests.flows.catalogue import CASES, MADE, every_flow
 from tests.flows.named.case import at, context, density, original, point
 
@@ -69,6 +73,25 @@ def test_mixed_precision_keeps_the_log_det(name):
     assert x.dtype == log_det.dtype == torch.float32
     error = (log_prob - expected).abs().mean() / expected.abs().mean()
     assert error < 0.01
+
+
+def test_importing_imports_no_compiler():
+    """It takes as long as the rest of PyTorch."""
+    code = "import sys, flows, zoo.infer.compilation; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("make", [lambda: IAF(3, hidden=(4,)), lambda: Planar(3)], ids=["iaf", "planar"])
+def test_a_search_runs_as_it_is_in_a_compiled_function(make):
+    flow, y = make().double(), torch.randn(4, 3, dtype=torch.float64)
+
+    def inverse(y):
+        with torch.no_grad():
+            return flow.inverse_and_log_det(y)[0]
+
+    torch.compiler.reset()
+    compiled = torch.compile(inverse, backend="eager")
+    torch.testing.assert_close(compiled(y), inverse(y), rtol=0, atol=1e-9)
 
 
 def test_some_flows_are_compiled_and_vectorised():
