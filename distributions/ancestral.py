@@ -1,6 +1,6 @@
-"""How samples of autoregressive distributions are found from noise; every way finds the same.
+"""Samplers of autoregressive distributions, from noise; all of them find the same sample.
 
-One pass of the network tells the value at each site if all sites before it are right,
+One pass of the network determines the value at each site from the values at the sites before it,
 x_s = f_s(x_<s, noise_s). So the sample is the one fixed point of x = f(x, noise).
 """
 
@@ -12,19 +12,20 @@ import torch
 from torch import Tensor
 
 from distributions.draws import draw
+from distributions.fixed_point import iterate
 
 
 @dataclass
 class Task:
-    r"""A sample that is to be found.
+    r"""The arguments of a sampler.
 
     Attributes:
         network, head: features of x, and the distribution they give; see `Autoregressive`.
         context: (N, \*context_shape), or None.
         noise: uniforms (N, U, \*space).
-        start: x (N, C, \*space) at first; where it is not free, for good.
+        start: x (N, C, \*space) at first; it keeps its values where it is not free.
         free: boolean, of x's shape: what is to be drawn.
-        progress: told the share that is done, up to 1, now and then.
+        progress: called now and then with the share that is done, up to 1.
     """
 
     network: Any
@@ -50,8 +51,8 @@ class Task:
 Sampler = Callable[[Task], Tensor]
 
 
-def unwatched(share: float) -> None:
-    """Nobody wants to know how far a sample is."""
+def no_progress(share: float) -> None:
+    """Ignores the progress of a sampler."""
 
 
 def ancestral(task: Task) -> Tensor:
@@ -65,20 +66,11 @@ def ancestral(task: Task) -> Tensor:
 
 
 def fixed_point(task: Task) -> Tensor:
-    """Iterate x <- f(x, noise) until nothing changes; after n passes the first n sites are right.
-
-    Jacobi's iteration (Song et al. 2020, arXiv:2002.03629; Wiggers & Hoogeboom 2020, arXiv:2002.09928): at
-    most one pass a site, mostly far fewer. Samples that are found are left out of the passes to come.
-    """
-    x = task.start.clone()
-    active = torch.arange(len(x), device=x.device)
-    for _ in range(int(task.network.sites.max()) + 1):
-        before = x[active]
-        after = task.rows(active).step(before)
-        x[active] = after
-        changed = (after != before).flatten(1).any(1)
-        active = active[changed]
-        task.progress(1 - len(active) / len(x))
-        if not len(active):
-            break
-    return x
+    """Iterate x <- f(x, noise) until nothing changes (`distributions.fixed_point`)."""
+    return iterate(
+        lambda x, index: task.rows(index).step(x),
+        task.start,
+        passes=int(task.network.sites.max()) + 1,
+        moved=lambda old, new: (new != old).flatten(1).any(1),
+        progress=task.progress,
+    )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from distributions.ancestral import Sampler, Task, fixed_point, unwatched
+from distributions.ancestral import Sampler, Task, fixed_point, no_progress
 from distributions.draws import uniforms
 from distributions.temperature import at_temperature
 
@@ -75,7 +75,7 @@ class Autoregressive(dist.TorchDistribution):
         self.network, self.head, self.context = network, head, context
         self.sampler: Any = getattr(network, "sampler", fixed_point) if sampler is None else sampler
         batch = _context_batch(network.context_shape, context) or torch.Size(batch_shape)
-        self.progress: Callable[[float], None] = unwatched
+        self.progress: Callable[[float], None] = no_progress
         super().__init__(batch, torch.Size(network.event_shape), validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True)

@@ -1,15 +1,11 @@
-r"""Autoregressive equations as a fixed point (Song, Meng, Liao & Ermon 2020), arXiv:2002.03629.
-
-    x <- g(x)  with  x_i = g_i(x_<i)
-
-After k passes the first k elements are exact, after D passes all of them; most often they stand still after
-far fewer.
-"""
+"""The inverse of an autoregressive flow by Jacobi's iteration (`distributions.fixed_point`)."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from distributions.fixed_point import iterate
 
 Step = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -17,8 +13,7 @@ Step = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 def jacobi(step: Step, y: Tensor, context: Tensor | None, *, event_dim: int) -> Tensor:
     r"""The x (\*batch, \*event_shape) with x = step(x, y, context), with no graph.
 
-    A pass runs over those samples alone that still moved in the last one, so that a slow one does not hold up
-    the others; there are at most D passes, D the number of elements.
+    There are at most D passes, D the number of elements.
 
     Args:
         step: one pass for n samples, of x and y (n, \*event_shape), with n contexts or None.
@@ -29,15 +24,17 @@ def jacobi(step: Step, y: Tensor, context: Tensor | None, *, event_dim: int) -> 
     batch = y.shape[: y.dim() - event_dim]
     targets = samples(y, event_dim)
     contexts = None if context is None else samples(context, context.dim() - len(batch))
+
+    def next_(x: Tensor, rows: Tensor) -> Tensor:
+        return _tame(step(x, targets[rows], None if contexts is None else contexts[rows]))
+
     with torch.no_grad():
-        x, moving = targets.clone(), torch.arange(len(targets), device=y.device)
-        for _ in range(y.shape[len(batch) :].numel()):
-            if not len(moving):
-                break
-            old = x[moving]
-            new = _tame(step(old, targets[moving], None if contexts is None else contexts[moving]))
-            x[moving] = new
-            moving = moving[moved(new - old, new)]
+        x = iterate(
+            next_,
+            targets,
+            passes=y.shape[len(batch) :].numel(),
+            moved=lambda old, new: moved(new - old, new),
+        )
     return x.reshape(y.shape)
 
 
