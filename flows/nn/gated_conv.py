@@ -6,6 +6,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from flows.flow import Shape
+from flows.nn.activations import concat_elu
 from flows.nn.conditioner import FromContext, over_images
 from flows.nn.output import ConvOutput
 
@@ -68,7 +69,7 @@ class GatedConv(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """See the class."""
-        change = self.gate(_concat_elu(self.conv(_concat_elu(h))))
+        change = self.gate(concat_elu(self.conv(concat_elu(h))))
         return self.norm(h + F.glu(change, dim=1))
 
 
@@ -101,7 +102,3 @@ class ChannelNorm(nn.LayerNorm):
     def forward(self, h: Tensor) -> Tensor:
         """See the class."""
         return super().forward(h.movedim(1, -1)).movedim(-1, 1)
-
-
-def _concat_elu(h: Tensor) -> Tensor:
-    return F.elu(torch.cat([h, -h], dim=1))

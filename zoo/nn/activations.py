@@ -1,19 +1,10 @@
-"""Activations."""
+"""Activations; those that flows need too are in `flows.nn.activations`."""
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flows.nn.activations import concat_elu, elu
 
-def elu(x: Tensor) -> Tensor:
-    """X above zero, exp(x) - 1 below (arXiv:1511.07289).
-
-    Compiled, it is written out: the compiler's expm1 takes three times as long on a CPU as exp(x) - 1, from
-    which it differs by rounding, 6e-8.
-    """
-    if torch.compiler.is_compiling():
-        return torch.where(x >= 0, x, torch.exp(x.clamp(max=0.0)) - 1)
-    return F.elu(x)
+__all__ = ["ELU", "concat_elu", "elu"]
 
 
 class ELU(nn.Module):

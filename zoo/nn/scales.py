@@ -1,18 +1,20 @@
 """Maps from real numbers to standard deviations."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LOG_E_MINUS_1 = math.log(math.e - 1.0)  # softplus of it is 1
+from flows.positive import shifted_softplus
+
 MIN_SCALE = 1e-3  # a posterior narrower than this is an overflow in waiting, not a better model
 
 
 def softplus_scale(raw: Tensor) -> Tensor:
-    """softplus(raw + log(e - 1)) + 1e-3: about 1 at raw = 0, never below 1e-3."""
-    return F.softplus(raw + LOG_E_MINUS_1) + MIN_SCALE
+    """softplus(raw + log(e - 1)) + 1e-3: 1.001 at raw = 0, never below 1e-3.
+
+    `flows.positive.positive` is exactly 1 at 0, which a flow needs to start at the identity.
+    """
+    return shifted_softplus(raw) + MIN_SCALE
 
 
 def wide_softplus_scale(raw: Tensor) -> Tensor:

@@ -3,6 +3,9 @@
 u = conv(e(x)) + conv1(e(aux)),    e(x) = elu([x, -x])
 a, b = conv(dropout(e(u))) + h W
 y = x + a sigmoid(b)
+
+`zoo.nn.gated_resnet` is BIVA's variant of the same block. They share the gate only: that one goes between
+resolutions, with elu(x) and a shortcut of other channels, this one is evaluated at a `Place`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.nn.activations import elu
+from zoo.nn.activations import concat_elu
 from zoo.nn.causal.places import Place
 
 Conv = Callable[..., Any]
@@ -49,16 +52,11 @@ class CausalGatedResNet(nn.Module):
 
     def forward(self, x: Tensor, aux: Sequence[Tensor], context: Tensor | None, at: Place) -> Tensor:
         """Y at a place."""
-        u = self.first(both_signs(x), at)
+        u = self.first(concat_elu(x), at)
         if self.aux is not None:
-            u = u + self.aux(both_signs(*aux), at)
-        u = self.second(F.dropout(both_signs(u), self.dropout, self.training), at)
+            u = u + self.aux(concat_elu(*aux), at)
+        u = self.second(F.dropout(concat_elu(u), self.dropout, self.training), at)
         if self.condition is not None and context is not None:
             u = u + at.fixed(self.condition, context)
         a, b = u.chunk(2, dim=1)
         return x + a * torch.sigmoid(b)
-
-
-def both_signs(*maps: Tensor) -> Tensor:
-    """elu([x, -x]), channels doubled, of maps one after the other (arXiv:1603.05201)."""
-    return elu(torch.cat([*maps, *(-x for x in maps)], dim=1))
