@@ -180,7 +180,7 @@ def training(subject: Subject, plain: Callable[..., Any]) -> str:
 def plain_pixelcnn(net: Any, x: Any) -> Any:
     """`PixelCNN` of one group of channels, written out."""
     h = window(x, net.first.weight * net.first.mask, net.first.bias, 3, 3, 3)
-    for block in net.blocks:
+    for block in net.layers:
         u = F.conv2d(h.relu(), block.narrow.weight, block.narrow.bias)
         u = window(u.relu(), block.conv.weight * block.conv.mask, block.conv.bias, 1, 1, 1)
         h = h + F.conv2d(u.relu(), block.widen.weight, block.widen.bias)

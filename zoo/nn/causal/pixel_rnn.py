@@ -1,15 +1,12 @@
-"""What the two recurrent networks of van den Oord et al. (2016), arXiv:1601.06759, have in common.
+"""The base of the two recurrent networks of van den Oord et al. (2016), arXiv:1601.06759.
 
-    h = conv_A(x)                                       7 x 7
-    h = h + conv1(LSTM(h))                              layers of 2h -> h -> 2h features
-    features = conv1(relu(conv1(relu(h))))
+    layer(h) = h + conv1(LSTM(h))                       2h -> h -> 2h features
 
-A convolution, for all pixels at once, tells the gates what they get from the input (input-to-state). What
-they get from neighbours (state-to-state) is found row by row, or diagonal by diagonal.
+in the frame of `zoo.nn.causal.residual`. A convolution of all pixels at once is the input's part of the gates
+(input-to-state); the neighbours' part (state-to-state) is computed row by row, or diagonal by diagonal.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +16,11 @@ from distributions.ancestral import fixed_point
 from flows.nn.conditioner import FromContext
 from zoo.conversion import Odd
 from zoo.nn.causal.convolution import CausalConv2d, channel_mask, masked_conv
-from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.causal.places import Place
+from zoo.nn.causal.residual import ResidualCausalNetwork
 
 
-class PixelRNN(CausalNetwork):
+class PixelRNN(ResidualCausalNetwork):
     """Base of `RowLSTM` and `DiagonalBiLSTM`, which define `layer`; see the module's docstring.
 
     Args:
@@ -51,26 +48,16 @@ class PixelRNN(CausalNetwork):
         groups: int = 1,
         context: int | Sequence[int] | None = None,
     ) -> None:
-        super().__init__(image_shape, groups=groups, context=context, margin=kernel // 2)
-        wide, size = 2 * channels, self.event_shape[1:]
-        self.out_shape = (features, *size)
-        self.first = masked_conv(self.event_shape[0], wide, kernel, kind="A", groups=groups, reads_image=True)
-        self.layers = nn.ModuleList(
-            self.layer(channels, groups=groups, context=self.context_shape, size=size) for _ in range(layers)
+        super().__init__(
+            image_shape,
+            features,
+            channels=channels,
+            layers=layers,
+            head=head,
+            kernel=kernel,
+            groups=groups,
+            context=context,
         )
-        self.head = masked_conv(wide, head, 1, kind="B", groups=groups)
-        self.last = masked_conv(head, features, 1, kind="B", groups=groups)
-
-    def layer(self, channels: int, **options: Any) -> "LSTMLayer":
-        """One of the layers, of h channels; `options` are those of `LSTMLayer`."""
-        raise NotImplementedError
-
-    def features(self, x: Tensor, context: Tensor | None, at: Place) -> Tensor:
-        """Features everywhere, the only place at which a recurrence is evaluated."""
-        h = self.first(x, at)
-        for layer in self.layers:
-            h = layer(h, context)
-        return self.last(self.head(h.relu(), at).relu(), at)
 
 
 class LSTMLayer(nn.Module):
@@ -111,15 +98,15 @@ class LSTMLayer(nn.Module):
         self.widen = masked_conv(channels, 2 * channels, 1, kind="B", groups=groups)
         self.context = FromContext(context, (gates * channels, *size)) if context else None
 
-    def forward(self, h: Tensor, context: Tensor | None) -> Tensor:
-        """The sum of h (N, 2h, H, W) and what the layer adds."""
+    def forward(self, h: Tensor, context: Tensor | None, at: Place) -> Tensor:
+        """The sum of h (N, 2h, H, W) and the layer's change; everywhere, the only place of a recurrence."""
         gates = self.to_gates(h)
         if self.context is not None and context is not None:
             gates = gates + _widened(self.context(context), gates.shape[-1])
         return h + self.widen(self.recur(gates))
 
     def recur(self, gates: Tensor) -> Tensor:
-        """States (N, h, H, W) of what the input tells the gates, (N, 4h directions, H, W)."""
+        """States (N, h, H, W) from the input's part of the gates, (N, 4h directions, H, W)."""
         raise NotImplementedError
 
 

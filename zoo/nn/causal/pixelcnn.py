@@ -1,25 +1,26 @@
 """PixelCNN (van den Oord, Kalchbrenner & Kavukcuoglu 2016), arXiv:1601.06759.
 
-    h = conv_A(x)                                       7 x 7
-    h = h + conv1(relu(conv3_B(relu(conv1(relu(h))))))  blocks of 2h -> h -> h -> 2h features
-    features = conv1(relu(conv1(relu(h))))
+    layer(h) = h + conv1(relu(conv3_B(relu(conv1(relu(h))))))      2h -> h -> h -> 2h features
+
+in the frame of `zoo.nn.causal.residual`.
 
 Its masked windows leave a blind spot: pixels above and to the right that no depth brings into view
 (arXiv:1606.05328). `GatedPixelCNN` has none.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from flows.nn.conditioner import FromContext
 from zoo.conversion import Odd
 from zoo.nn.causal.convolution import masked_conv
-from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.causal.places import Place
+from zoo.nn.causal.residual import ResidualCausalNetwork
 
 
-class PixelCNN(CausalNetwork):
+class PixelCNN(ResidualCausalNetwork):
     """See the module's docstring.
 
     Args:
@@ -45,29 +46,27 @@ class PixelCNN(CausalNetwork):
         groups: int = 1,
         context: int | Sequence[int] | None = None,
     ) -> None:
-        super().__init__(image_shape, groups=groups, context=context, margin=kernel // 2)
-        wide = 2 * channels
-        self.out_shape = (features, *self.event_shape[1:])
-        self.first = masked_conv(self.event_shape[0], wide, kernel, kind="A", groups=groups, reads_image=True)
-        self.blocks = nn.ModuleList(
-            Block(channels, groups, self.context_shape, self.event_shape[1:]) for _ in range(blocks)
+        super().__init__(
+            image_shape,
+            features,
+            channels=channels,
+            layers=blocks,
+            head=head,
+            kernel=kernel,
+            groups=groups,
+            context=context,
         )
-        self.head = masked_conv(wide, head, 1, kind="B", groups=groups)
-        self.last = masked_conv(head, features, 1, kind="B", groups=groups)
 
-    def features(self, x: Tensor, context: Tensor | None, at: Place) -> Tensor:
-        """Features at a place."""
-        h = self.first(x, at)
-        for block in self.blocks:
-            h = block(h, context, at)
-        return self.last(self.head(h.relu(), at).relu(), at)
+    def layer(self, channels: int, **options: Any) -> "Block":
+        """A residual block."""
+        return Block(channels, **options)
 
 
 class Block(nn.Module):
     """A residual block of `PixelCNN`."""
 
     def __init__(
-        self, channels: int, groups: int, context: tuple[int, ...] | None, size: Sequence[int]
+        self, channels: int, *, groups: int, context: tuple[int, ...] | None, size: Sequence[int]
     ) -> None:
         super().__init__()
         wide = 2 * channels
