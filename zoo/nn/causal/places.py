@@ -1,4 +1,4 @@
-"""Where a causal network is evaluated: everywhere at once, or at one pixel of an image that is being drawn.
+"""Where a causal network is evaluated: at all pixels at once, or at one pixel of an image being drawn.
 
 Layers that look at other pixels ask the place: ``at.convolve(layer, x)``. Everything else, gates, 1x1
 convolutions, sums, is the same on a map (N, C, H, W) and on a pixel (N, C). At a pixel, each
@@ -7,7 +7,9 @@ network (Ramachandran et al. 2017, arXiv:1704.06001). A part of half the resolut
 second pixel of every second row; in between, what it returned there is served.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,14 +25,16 @@ class Place:
         return conv.everywhere(x)
 
     def once_a_row(self, part: Callable[..., Any], x: Tensor, context: Tensor | None) -> Any:
-        """What a part of the network that sees the rows above alone returns; use its maps by `here`."""
+        """What a part of the network that sees only the rows above returns; use its maps by `here`."""
         return part(x, context, self)
 
     def here(self, at_row: Tensor) -> Tensor:
         """What a map of `once_a_row` is at this place."""
         return at_row
 
-    def coarsely(self, down: Any, part: Callable[..., Any], up: Any, x: Tensor) -> tuple[Tensor, Any]:
+    def at_half_resolution(
+        self, down: Any, part: Callable[..., Any], up: Any, x: Tensor
+    ) -> tuple[Tensor, Any]:
         """``up(part(down(x)))`` of x's resolution, and what else the part returns, if it is evaluated here.
 
         Args:
@@ -44,11 +48,32 @@ class Place:
         return self.convolve(up, low)[..., :height, :width], more
 
     def fixed(self, layer: Callable[[Tensor], Tensor], context: Tensor) -> Tensor:
-        """What depends on the context alone."""
+        """What depends only on the context."""
         return layer(context)
 
 
 EVERYWHERE = Place()
+
+
+@dataclass(slots=True)
+class Cache:
+    """What is kept for one layer while images are drawn; None until it is first needed.
+
+    Attributes:
+        inputs: of a convolution, at the pixels so far, with its padding.
+        effective: its weight and bias as they are used.
+        matrix: the same, the weight as a matrix.
+        constant: output for the context.
+        row: output in the current row.
+        doubled: output of a transposed convolution in the current two rows.
+    """
+
+    inputs: Any = None
+    effective: Any = None
+    matrix: Any = None
+    constant: Any = None
+    row: Any = None
+    doubled: Any = None
 
 
 class Memory:
@@ -66,12 +91,7 @@ class Memory:
         if image is not None:
             padded = F.pad(image, (margin, margin, margin, 0))
             self.image = padded.contiguous(memory_format=torch.channels_last)
-        self.inputs: dict[Any, Tensor] = {}
-        self.weights: dict[Any, Any] = {}
-        self.matrices: dict[Any, Any] = {}
-        self.constants: dict[Any, Tensor] = {}
-        self.rows: dict[Any, Any] = {}
-        self.doubled: dict[Any, Tensor] = {}
+        self.caches: dict[Any, Cache] = defaultdict(Cache)
         self._coarser: Memory | None = None
 
     def write(self, row: int, column: int, pixel: Tensor) -> None:
@@ -87,9 +107,10 @@ class Memory:
 
     def keep(self, conv: Any, x: Tensor, row: int, columns: slice) -> Tensor:
         """Take in the convolution's input in some columns of a row, (N, C, columns); returns all there is."""
-        if conv not in self.inputs:
-            self.inputs[conv] = self._blank(conv, x)
-        seen, (top, left, _) = self.inputs[conv], conv.padding
+        cache, (top, left, _) = self.caches[conv], conv.padding
+        if cache.inputs is None:
+            cache.inputs = self._blank(conv, x)
+        seen: Tensor = cache.inputs
         count = columns.stop - columns.start
         seen.select(2, row + top).narrow(2, columns.start + left, count).copy_(x)
         return seen
@@ -112,27 +133,30 @@ class Memory:
 
     def weight(self, conv: Any) -> Any:
         """The convolution's weight and bias as they are used, computed once."""
-        if conv not in self.weights:
-            self.weights[conv] = conv.effective()
-        return self.weights[conv]
+        cache = self.caches[conv]
+        if cache.effective is None:
+            cache.effective = conv.effective()
+        return cache.effective
 
     def matrix(self, conv: Any) -> Any:
         """The same, the weight as a matrix (height width C, F)."""
-        if conv not in self.matrices:
+        cache = self.caches[conv]
+        if cache.matrix is None:
             weight, bias = self.weight(conv)
             matrix = weight.movedim(1, -1).flatten(1).t().contiguous()
-            self.matrices[conv] = matrix, weight.new_zeros(len(weight)) if bias is None else bias
-        return self.matrices[conv]
+            cache.matrix = matrix, weight.new_zeros(len(weight)) if bias is None else bias
+        return cache.matrix
 
     def constant(self, layer: Callable[[Tensor], Tensor], context: Tensor) -> Tensor:
-        """What a layer makes of the context, computed once, of the image's size or (N, C, 1, 1)."""
-        if layer not in self.constants:
-            self.constants[layer] = layer(context)
-        return self.constants[layer]
+        """A layer's output for the context, computed once, of the image's size or (N, C, 1, 1)."""
+        cache = self.caches[layer]
+        if cache.constant is None:
+            cache.constant = layer(context)
+        return cache.constant
 
 
 class Row(Place):
-    """One row, of the parts that see the rows above alone."""
+    """One row, of the parts that see only the rows above."""
 
     def __init__(self, memory: Memory, row: int) -> None:
         self.memory, self.row = memory, row
@@ -145,18 +169,21 @@ class Row(Place):
         weight, bias = self.memory.weight(conv)
         return F.conv2d(x, weight, bias, stride=conv.stride)
 
-    def coarsely(self, down: Any, part: Callable[..., Any], up: Any, x: Tensor) -> tuple[Tensor, Any]:
+    def at_half_resolution(
+        self, down: Any, part: Callable[..., Any], up: Any, x: Tensor
+    ) -> tuple[Tensor, Any]:
         """The part at every second row."""
         memory, odd, more = self.memory, self.row % 2, None
+        cache = memory.caches[up]
         if odd:
             memory.keep(down, x[..., 0, :], self.row, self.columns)
         else:
             low, more = part(self.convolve(down, x), Row(memory.coarser(), self.row // 2))
-            memory.doubled[up] = up.apply_to(low, *memory.weight(up))
-        return memory.doubled[up][..., odd : odd + 1, self.columns], more
+            cache.doubled = up.apply_to(low, *memory.weight(up))
+        return cache.doubled[..., odd : odd + 1, self.columns], more
 
     def fixed(self, layer: Callable[[Tensor], Tensor], context: Tensor) -> Tensor:
-        """What depends on the context alone, in this row."""
+        """What depends only on the context, in this row."""
         constant = self.memory.constant(layer, context)
         return constant if constant.shape[-2:] == (1, 1) else constant[..., self.row : self.row + 1, :]
 
@@ -177,16 +204,19 @@ class Pixel(Place):
 
     def once_a_row(self, part: Callable[..., Any], x: Tensor, context: Tensor | None) -> Any:
         """What the part returned at this row's first pixel."""
+        cache = self.memory.caches[part]
         if self.column == 0:
             row = x[..., None, None].expand(*x.shape, 1, self.memory.size[1])
-            self.memory.rows[part] = part(row, context, Row(self.memory, self.row))
-        return self.memory.rows[part]
+            cache.row = part(row, context, Row(self.memory, self.row))
+        return cache.row
 
     def here(self, at_row: Tensor) -> Tensor:
         """The row's column."""
         return at_row[..., 0, self.column]
 
-    def coarsely(self, down: Any, part: Callable[..., Any], up: Any, x: Tensor) -> tuple[Tensor, Any]:
+    def at_half_resolution(
+        self, down: Any, part: Callable[..., Any], up: Any, x: Tensor
+    ) -> tuple[Tensor, Any]:
         """The part at every second pixel of every second row."""
         memory, more = self.memory, None
         if self.row % 2 or self.column % 2:
@@ -196,18 +226,18 @@ class Pixel(Place):
             low, more = part(self.convolve(down, x), there)
             doubled = up.apply_to(low[..., None, None], *memory.weight(up))
             self._kept(up, doubled)[..., self.column : self.column + 2] = doubled
-        return memory.doubled[up][..., self.row % 2, self.column], more
+        return memory.caches[up].doubled[..., self.row % 2, self.column], more
 
     def _kept(self, up: Any, doubled: Tensor) -> Tensor:
         """What `up` returned for two rows, (N, F, 2, W), W rounded up to even."""
-        doubles = self.memory.doubled
-        if up not in doubles:
+        cache = self.memory.caches[up]
+        if cache.doubled is None:
             width = 2 * self.memory.coarser().size[1]
-            doubles[up] = doubled.new_zeros(*doubled.shape[:-1], width)
-        return doubles[up]
+            cache.doubled = doubled.new_zeros(*doubled.shape[:-1], width)
+        return cache.doubled
 
     def fixed(self, layer: Callable[[Tensor], Tensor], context: Tensor) -> Tensor:
-        """What depends on the context alone, at this pixel."""
+        """What depends only on the context, at this pixel."""
         constant = self.memory.constant(layer, context)
         same = constant.shape[-2:] == (1, 1)
         return constant[..., 0, 0] if same else constant[..., self.row, self.column]

@@ -126,7 +126,7 @@ class Stream(nn.Module):
         def inner(h: Tensor, at: Place) -> tuple[Tensor, Trace]:
             return self.inner(h, context, at, beside)
 
-        return at.coarsely(self.halving, inner, self.doubling, h)
+        return at.at_half_resolution(self.halving, inner, self.doubling, h)
 
     @staticmethod
     def _other(maps: list[Tensor] | None, i: int, at: Place) -> list[Tensor]:

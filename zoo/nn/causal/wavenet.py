@@ -11,6 +11,7 @@ The first convolution does not see its own position. So position t sees t - 1 ..
 and all of them if no dilation is larger than the reach of what comes before it, as with 1, 2, 4 ...
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from flows.flow import as_shape
 from flows.nn.conditioner import FromContext
 from zoo.nn.causal.convolution import channel_mask
 from zoo.nn.causal.gated_pixelcnn import gate, paired
-from zoo.nn.causal.places import EVERYWHERE, Place
+from zoo.nn.causal.places import EVERYWHERE, Cache, Place
 
 
 class WaveNet(nn.Module):
@@ -104,14 +105,14 @@ class WaveNet(nn.Module):
 
     def sampler(self, task: Task) -> Tensor:
         """Position after position; each layer remembers its inputs (arXiv:1611.09482)."""
-        memory = Memory(self.first, task.start.flatten(2))
+        memory = SequenceMemory(self.first, task.start.flatten(2))
         count = memory.x.shape[-1]
         for t in range(count):
             self._draw(task, memory, t)
             task.progress((t + 1) / count)
         return memory.x.reshape(task.start.shape)
 
-    def _draw(self, task: Task, memory: "Memory", t: int) -> None:
+    def _draw(self, task: Task, memory: "SequenceMemory", t: int) -> None:
         """Draw the position t of x, group after group."""
         one = [1] * (len(self.event_shape) - 1)
         pixel, free, noise = memory.x[..., t], task.free.flatten(2)[..., t], task.noise.flatten(2)[..., t]
@@ -234,7 +235,7 @@ class SequenceContext(nn.Module):
         return self.layer(context.unsqueeze(-2) if self.row else context).flatten(2)
 
 
-class Memory:
+class SequenceMemory:
     """What the layers have seen of the sequences that are being drawn.
 
     Args:
@@ -245,29 +246,36 @@ class Memory:
     def __init__(self, first: DilatedConv1d, x: Tensor) -> None:
         padded = F.pad(x, (first.reach, 0)).clone()
         self.length, self.x = x.shape[-1], padded[..., first.reach :]
-        self.inputs: dict[Any, Tensor] = {first: padded}
-        self.matrices: dict[Any, Tensor] = {}
-        self.constants: dict[Any, Tensor] = {}
+        self.caches: dict[Any, Cache] = defaultdict(Cache, {first: Cache(inputs=padded)})
 
     def window(self, conv: DilatedConv1d, x: Tensor, t: int) -> Tensor:
         """What the convolution sees from position t, x (N, C) being its input there."""
-        if conv not in self.inputs:
-            self.inputs[conv] = x.new_zeros(*x.shape, conv.reach + self.length)
-        seen = self.inputs[conv]
+        cache = self.caches[conv]
+        if cache.inputs is None:
+            cache.inputs = x.new_zeros(*x.shape, conv.reach + self.length)
+        seen: Tensor = cache.inputs
         seen[..., t + conv.reach] = x
         return seen[..., t : t + conv.reach + 1 : conv.dilation]
 
     def matrix(self, conv: DilatedConv1d) -> Tensor:
         """The convolution's masked weight (F, C kernel), computed once."""
-        if conv not in self.matrices:
-            self.matrices[conv] = (conv.weight * conv.mask).flatten(1)
-        return self.matrices[conv]
+        cache = self.caches[conv]
+        if cache.matrix is None:
+            cache.matrix = (conv.weight * conv.mask).flatten(1)
+        return cache.matrix
+
+    def constant(self, layer: Any, context: Tensor) -> Tensor:
+        """A layer's output for the context, computed once."""
+        cache = self.caches[layer]
+        if cache.constant is None:
+            cache.constant = layer(context)
+        return cache.constant
 
 
 class Position(Place):
     """One position; its features are (N, C)."""
 
-    def __init__(self, memory: Memory, t: int) -> None:
+    def __init__(self, memory: SequenceMemory, t: int) -> None:
         self.memory, self.t = memory, t
 
     def convolve(self, conv: Any, x: Tensor) -> Tensor:
@@ -278,9 +286,7 @@ class Position(Place):
 
     def fixed(self, layer: Any, context: Tensor) -> Tensor:
         """What depends on the context alone, at this position."""
-        if layer not in self.memory.constants:
-            self.memory.constants[layer] = layer(context)
-        constant = self.memory.constants[layer]
+        constant = self.memory.constant(layer, context)
         return constant[..., 0 if constant.shape[-1] == 1 else self.t]
 
 
