@@ -6,6 +6,11 @@
 
 Then the outputs have mean 0 and standard deviation s on that batch. No forward pass does the last line of
 its own accord: `zoo.initialise` does, once.
+
+`weight_normalised` changes the class of a layer, which is what ``torch.nn.utils.parametrize`` does too, by a
+class made at run time. Classes that are written down can be pickled, which parametrised modules cannot, keep
+the layers' names in a saved state, and compute W once a call instead of at each access of ``layer.weight``;
+PyTorch's ``parametrizations.weight_norm`` also has wrong second derivatives (see `normalised`).
 """
 
 from typing import Any, ClassVar

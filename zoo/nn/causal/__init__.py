@@ -7,11 +7,10 @@ one pixel of an image that is being drawn, where it computes what is new there a
 from zoo.nn.causal.diagonal_bilstm import DiagonalBiLSTM
 from zoo.nn.causal.gated_pixelcnn import GatedPixelCNN
 from zoo.nn.causal.pixelcnn import PixelCNN
-from zoo.nn.causal.pixelcnnpp import PixelCNNpp
+from zoo.nn.causal.pixelcnnpp import PixelCNNpp, initialise
 from zoo.nn.causal.plain import PlainPixelCNN
 from zoo.nn.causal.row_lstm import RowLSTM
 from zoo.nn.causal.wavenet import WaveNet
-from zoo.nn.causal.weight_norm import initialise
 
 __all__ = [
     "DiagonalBiLSTM",
