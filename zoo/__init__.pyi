@@ -33,6 +33,7 @@ from .infer.programs import latent as latent
 from .infer.regularised import RegularisedELBO as RegularisedELBO
 from .infer.renyi import Renyi as Renyi
 from .infer.renyi import VRMax as VRMax
+from .infer.semi_amortised import SemiAmortizedGuide as SemiAmortizedGuide
 from .infer.semi_supervised import SemiSupervised as SemiSupervised
 from .infer.semi_supervised import classify as classify
 from .infer.semi_supervised import error_rate as error_rate
@@ -92,6 +93,7 @@ from .parts.likelihoods import BernoulliLikelihood as BernoulliLikelihood
 from .parts.likelihoods import LogisticMixtureLikelihood as LogisticMixtureLikelihood
 from .parts.likelihoods import PixelLikelihood as PixelLikelihood
 from .parts.posteriors import Behind as Behind
+from .parts.posteriors import FullCovarianceHead as FullCovarianceHead
 from .parts.posteriors import NormalHead as NormalHead
 from .parts.posteriors import Transformed as Transformed
 from .parts.posteriors import transformed as transformed

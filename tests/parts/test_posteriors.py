@@ -12,6 +12,7 @@ from zoo import (
     BernoulliLikelihood,
     ConvDecoder,
     ConvEncoder,
+    FullCovarianceHead,
     LearnedNormal,
     LogisticMixtureLikelihood,
     NormalHead,
@@ -20,7 +21,7 @@ from zoo import (
     transformed,
 )
 from zoo.infer.joint import Joint
-from zoo.nn.scales import wide_softplus_scale
+from zoo.nn.scales import softplus_scale, wide_softplus_scale
 from zoo.parts.posteriors import Behind, distribution_of, encoded, normal_with_flow
 
 
@@ -38,6 +39,7 @@ HEADS = {
     "normal with conditional flows": given_a_context,
     "normal": encoder,
     "normal with flows": lambda: transformed(encoder(), [flow.double() for flow in couplings()]),
+    "full covariance": lambda: FullCovarianceHead(ConvEncoder(IMAGE, channels=4, strides=(2,)), 4).double(),
     "map": lambda: NormalHead(ConvEncoder(IMAGE, channels=4, strides=(2,)), (2, 3, 3)).double(),
     "wide": lambda: encoder(scale=wide_softplus_scale),
 }
@@ -177,3 +179,13 @@ def test_a_head_behind_a_network_sees_its_features():
     both = Behind(net, head)
     assert torch.equal(both(b), net(b))
     assert torch.equal(distribution_of(both, encoded(both, b)), net(b))
+
+
+def test_a_full_covariance_is_the_triangles():
+    head, x = HEADS["full covariance"](), images()
+    loc, raw, lower = head.encode(x).split([4, 4, 6], dim=1)
+    q = head(x)
+    torch.testing.assert_close(q.mean, loc)
+    assert torch.equal(q.scale_tril, q.scale_tril.tril())
+    torch.testing.assert_close(q.scale_tril.diagonal(dim1=1, dim2=2), softplus_scale(raw))
+    torch.testing.assert_close(q.scale_tril[:, 2, :2], lower[:, 1:3])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyro.distributions as dist
+import torch
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
@@ -22,6 +23,7 @@ __all__ = [
     "Behind",
     "DequantizationHead",
     "Features",
+    "FullCovarianceHead",
     "NormalHead",
     "Transformed",
     "Unconditional",
@@ -70,6 +72,44 @@ class NormalHead(nn.Module):
         """The normal with these parameters."""
         loc, raw = parameters.chunk(2, dim=1)
         return dist.Normal(loc, self.scale(raw)).to_event(len(self.event_shape))
+
+    def forward(self, b: Tensor) -> Any:
+        """p(a | b)."""
+        return self.distribution(self.encode(b))
+
+
+class FullCovarianceHead(nn.Module):
+    r"""N(loc(b), L(b) L(b)^T), L lower triangular with a positive diagonal.
+
+    [loc, raw, lower] = project(net(b)), diag L = softplus_scale(raw), below it L = lower: of D (D + 3) / 2
+    features.
+
+    Args:
+        net: network with an attribute ``out_shape``: b to features.
+        latent: D.
+
+    Shapes: b (B, ...) as `net` takes it; batch shape (B,), event shape (D,).
+    """
+
+    def __init__(self, net: Any, latent: int) -> None:
+        super().__init__()
+        self.event_shape = (latent,)
+        self.net = net
+        self.project = project(net.out_shape, (latent * (latent + 3) // 2,))
+
+    def encode(self, b: Tensor) -> Tensor:
+        """The parameters, (B, D (D + 3) / 2)."""
+        return self.project(self.net(b))
+
+    def distribution(self, parameters: Tensor) -> Any:
+        """The normal with these parameters."""
+        d = self.event_shape[0]
+        loc, raw, lower = parameters.split([d, d, d * (d - 1) // 2], dim=1)
+        rows, columns = torch.tril_indices(d, d, -1, device=parameters.device)
+        below = loc.new_zeros(*loc.shape, d)
+        below[:, rows, columns] = lower
+        scale_tril = below + torch.diag_embed(softplus_scale(raw))
+        return dist.MultivariateNormal(loc, scale_tril=scale_tril)
 
     def forward(self, b: Tensor) -> Any:
         """p(a | b)."""
