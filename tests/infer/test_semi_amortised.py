@@ -43,12 +43,12 @@ def best_diagonal(model, x):
 def test_many_steps_lead_to_the_best_diagonal_normal():
     model = one_layer()
     x = model.images()
-    guide = refining(model, steps=400, learning_rate=0.02, samples=2000, clip=1e3).eval()
+    guide = refining(model, steps=120, learning_rate=0.05, samples=300, clip=1e3).eval()
     with torch.no_grad():
         q = guide.head.distribution(guide.encode(x)).base_dist
     loc, scale = best_diagonal(model, x)
-    torch.testing.assert_close(q.loc, loc, rtol=0, atol=0.03)
-    torch.testing.assert_close(q.scale, scale.expand_as(q.scale), rtol=0.05, atol=0)
+    torch.testing.assert_close(q.loc, loc, rtol=0, atol=0.1)
+    torch.testing.assert_close(q.scale, scale.expand_as(q.scale), rtol=0.1, atol=0)
 
 
 def test_every_step_raises_the_bound():

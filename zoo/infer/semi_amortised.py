@@ -13,6 +13,7 @@ from typing import Any
 
 import pyro
 import torch
+from pyro.poutine import block
 from torch import Tensor
 
 from zoo.infer.guides import AmortizedGuide, Guide
@@ -88,14 +89,16 @@ class SemiAmortizedGuide(AmortizedGuide):
     def bound(self, x: Tensor, parameters: Tensor, seed: int = 0) -> Tensor:
         """ELBO(x; lambda) of every image, (B,), with the noise of a seed."""
         noise = SampleStreams(seed, 0, self.samples, x.device)
-        sites = Joint(self.model, _At(self, parameters), x).sample(self.samples, noise).values()
+        with block():  # this run is none of the sites of whoever traces the guide
+            sites = Joint(self.model, _At(self, parameters), x).sample(self.samples, noise).values()
         terms = [s.log_p() if s.observed else -analytic_where_unbiased(s) for s in sites]
         return torch.stack(terms).sum(0).view(self.samples, -1).mean(0)
 
     def forward(self, x: Tensor) -> None:
         """Sample z ~ q(z | x)."""
+        q = distribution_of(self.head, self.encode(x))
         with batch_plate():
-            pyro.sample(self.site, distribution_of(self.head, self.encode(x)))
+            pyro.sample(self.site, q)
 
 
 class _At(Guide):
@@ -103,11 +106,11 @@ class _At(Guide):
 
     def __init__(self, guide: SemiAmortizedGuide, parameters: Tensor) -> None:
         super().__init__()
-        self._guide, self._parameters = (guide,), parameters
+        self._guide, self._answer = (guide,), parameters
 
     def encode(self, x: Tensor) -> Tensor:
         """Those parameters."""
-        return self._parameters
+        return self._answer
 
     def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
         """The guide's own."""
