@@ -13,6 +13,7 @@ from torch.nn.functional import one_hot as to_one_hot
 from tests.contracts import assert_all_close, loss_and_gradients, seeded, standard_errors
 from tests.label_toys import CLASSES, NormalClasses, NormalClassesGuide, Table, TableGuide, images, one_hot
 from zoo import ELBO, Guide, SemiSupervised, classify, error_rate, log_likelihood, log_weights, sample
+from zoo.infer.handlers import Draws
 from zoo.infer.joint import Joint
 from zoo.infer.objectives import monte_carlo
 from zoo.infer.semi_supervised import classification
@@ -270,9 +271,14 @@ def test_a_run_encodes_an_image_once_for_all_labels(name):
 # labelled images
 
 
+def drawn(loss):
+    """The labelled images of a step and their labels."""
+    return loss._labelled(loss._chosen())
+
+
 def counted(loss, steps=200):
     """How often each labelled image was drawn."""
-    draws = torch.cat([loss._drawn()[0].flatten(1)[:, 0] for _ in range(steps)])
+    draws = torch.cat([drawn(loss)[0].flatten(1)[:, 0] for _ in range(steps)])
     return draws.bincount() if not draws.is_floating_point() else draws.long().bincount()
 
 
@@ -283,14 +289,42 @@ def test_labelled_images_are_drawn_uniformly_with_their_labels():
     times = counted(loss, 600).double()
     expected = 400.0
     assert ((times - expected) ** 2 / expected).sum() < 20.5  # chi^2 of 5 degrees of freedom, 0.1 %
-    drawn_x, drawn_y = loss._drawn()
+    drawn_x, drawn_y = drawn(loss)
     assert torch.equal(drawn_y.argmax(1), drawn_x[:, 0, 0, 0].long() % 3)
+
+
+@pytest.mark.parametrize(("labels", "labelled_batch"), [(7, 100), (9, 4), (1, 1)])
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_train_as_one_of_the_same_labelled_batch(
+    labels, labelled_batch, processes, monkeypatch
+):
+    """The mean of their gradients, each on its share; without noise, so that nothing else differs."""
+    monkeypatch.setattr(Draws, "draw", lambda self, msg: msg.update(value=msg["fn"].mean))
+    labelled = (binary(labels), labels_of(labels))
+    objective = SemiSupervised(
+        labelled=labelled, labelled_batch=labelled_batch, alpha=0.7, weight=0.3, free_bits=0.2
+    )
+    loss, x = objective(*system("adgm")).train(), binary(6)
+    parameters = list(loss.parameters())
+    alone = loss_and_gradients(loss, x, parameters=parameters)
+
+    def of_rank(rank):
+        monkeypatch.setattr("zoo.infer.semi_supervised.rank", lambda: rank)
+        monkeypatch.setattr("zoo.infer.semi_supervised.world_size", lambda: processes)
+        share = x.tensor_split(processes)[rank]
+        value, gradients = loss_and_gradients(loss, share, parameters=parameters)
+        zeros = (torch.zeros_like(p) for p in parameters)
+        return [value, *(z if g is None else g for z, g in zip(zeros, gradients, strict=True))]
+
+    shares = [of_rank(rank) for rank in range(processes)]
+    together = [torch.stack(parts).mean(0) for parts in zip(*shares, strict=True)]
+    assert_all_close(together, [alone[0], *alone[1]])
 
 
 def test_few_labelled_images_are_taken_whole():
     labelled = (binary(3), labels_of(3))
     loss = SemiSupervised(labelled=labelled)(*system("m2"))
-    assert all(map(torch.equal, loss._drawn(), labelled))
+    assert all(map(torch.equal, drawn(loss), labelled))
 
 
 def test_labelled_images_are_encoded_anew_in_every_step():
@@ -301,7 +335,7 @@ def test_labelled_images_are_encoded_anew_in_every_step():
 
     objective = SemiSupervised(labelled=(x, labels_of(5)), encoding=partial(Binary(), levels=256))
     loss = objective(*SYSTEMS["m2"]())
-    one, two = loss._drawn()[0], loss._drawn()[0]
+    one, two = drawn(loss)[0], drawn(loss)[0]
     assert set(one.unique().tolist()) == {0.0, 1.0}
     assert not torch.equal(one, two)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.training import runs
+from zoo.ranks import of_first
 from zoo.training.state import seed_noise
 
 
@@ -20,6 +21,19 @@ def test_two_processes_train_as_one(tmp_path):
     for name, value in alone.items():
         assert torch.equal(first[name], second[name])  # the same sum of gradients was sent to both
         torch.testing.assert_close(first[name], value, rtol=1e-5, atol=1e-5)
+
+
+def test_processes_take_the_same_tensor_of_the_first(tmp_path):
+    assert runs.together(write_tensor_of_first, tmp_path / "meeting", tmp_path) == [0, 0]
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert first.tolist() == second.tolist() == [0, 1, 2]
+
+
+def write_tensor_of_first(meeting, out, rank, world_size):
+    """Rank r has 3 r + (0, 1, 2)."""
+    runs.join(meeting, rank, world_size)
+    torch.save(of_first(torch.arange(3) + 3 * rank), f"{out}/{rank}.pt")
+    runs.distributed.destroy_process_group()
 
 
 def test_noise_is_each_processs_and_each_steps_own():

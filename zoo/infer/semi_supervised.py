@@ -43,6 +43,7 @@ from zoo.infer.objectives import (
     auxiliary,
     require_reparameterised,
 )
+from zoo.ranks import of_first, rank, world_size
 from zoo.seeds import mixed_seed
 from zoo.settings import require
 
@@ -129,6 +130,8 @@ class SemiSupervised(ELBO):
 class SemiSupervisedLoss(ELBOLoss):
     """See `SemiSupervised`; in evaluation mode -U(x). The labelled images are no part of its state.
 
+    Several processes share the labelled images of a step, as they share its unlabelled ones.
+
     Attributes:
         stats: the terms of U, and of the labelled images ``labelled_elbo`` (L), ``cross_entropy`` (nats) and
             ``accuracy``.
@@ -147,13 +150,21 @@ class SemiSupervisedLoss(ELBOLoss):
     def forward(self, x: Tensor) -> Tensor:
         """The loss of unlabelled images x (B, C, H, W), and of a draw of the labelled ones."""
         with Draws():
+            chosen = self._chosen() if self.training and self.labelled_x is not None else None
             unlabelled = super().forward(x)
-            if not self.training or self.labelled_x is None:
+            if chosen is None:
                 return unlabelled
-            terms, log_q = self.labelled_terms(*self._drawn())
+            return unlabelled + self._labelled_cost(chosen)
+
+    def _labelled_cost(self, chosen: Tensor) -> Tensor:
+        """This process's part of the labelled images' cost, of which the mean over the processes is taken."""
+        mine = chosen.tensor_split(world_size())[rank()]
+        if not len(mine):
+            return self.beta.new_zeros(())
+        terms, log_q = self.labelled_terms(*self._labelled(mine))
         self.stats |= {"labelled_elbo": terms.elbo().detach().mean()}
-        bound = self.objective.weight * self.cost(terms).mean()
-        return unlabelled + bound - self.objective.alpha * log_q.mean()
+        cost = self.objective.weight * self.cost(terms).mean() - self.objective.alpha * log_q.mean()
+        return cost * (len(mine) * world_size() / len(chosen))
 
     def terms(self, x: Tensor) -> Terms:
         """The terms of U(x), each (k, B) in nats: every site's expectation over y ~ q(y | x, a)."""
@@ -205,15 +216,20 @@ class SemiSupervisedLoss(ELBOLoss):
         }
         return of_labels
 
-    def _drawn(self) -> tuple[Tensor, Tensor]:
-        """Labelled images of this step, encoded, and their labels."""
-        x, y, size = self.labelled_x, self.labelled_y, self.objective.labelled_batch
-        assert x is not None
-        assert y is not None
-        if size < len(x):
-            chosen = torch.randint(len(x), (size,), device=x.device)
-            x, y = x[chosen], y[chosen]
-        return (x if self.objective.encoding is None else self.objective.encoding(x)), y
+    def _chosen(self) -> Tensor:
+        """Which labelled images this step takes: (n,), the same in all processes."""
+        assert self.labelled_x is not None
+        x, size = self.labelled_x, self.objective.labelled_batch
+        if size >= len(x):
+            return torch.arange(len(x), device=x.device)
+        return of_first(torch.randint(len(x), (size,), device=x.device))
+
+    def _labelled(self, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Labelled images, encoded, and their labels."""
+        assert self.labelled_x is not None
+        assert self.labelled_y is not None
+        x, encoding = self.labelled_x[which], self.objective.encoding
+        return (x if encoding is None else encoding(x)), self.labelled_y[which]
 
 
 def every_label(joint: Joint, below: BottomUp) -> tuple[Tensor, Tensor]:

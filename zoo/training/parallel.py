@@ -14,18 +14,10 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from zoo.errors import ZooError
+from zoo.ranks import rank as rank
+from zoo.ranks import world_size as world_size
 
 T = TypeVar("T")
-
-
-def rank() -> int:
-    """This process's number, 0 where there is one process."""
-    return distributed.get_rank() if _initialised() else 0
-
-
-def world_size() -> int:
-    """How many processes train together."""
-    return distributed.get_world_size() if _initialised() else 1
 
 
 def synchronised(loss: nn.Module) -> Callable[..., Any]:
@@ -36,7 +28,7 @@ def synchronised(loss: nn.Module) -> Callable[..., Any]:
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
     """Join the processes that torchrun started, if it did."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _initialised():
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or world_size() > 1:
         yield
         return
     if device.type == "cuda":
@@ -105,7 +97,3 @@ class AnyProcess:
         if self._pending is not None:
             self._pending.wait()
         return bool(self._flag)
-
-
-def _initialised() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
