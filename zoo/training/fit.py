@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
+from pyro.infer.elbo import ELBOModule
 from torch import Tensor, nn
 
 from zoo.data import Batches
@@ -68,7 +69,7 @@ def fit(
 
 def _require_differentiable(loss: Any) -> None:
     """Some of Pyro's objectives compute gradients, by baselines say, and no loss to take them of."""
-    pyros = getattr(loss, "elbo", None)
+    pyros = loss.elbo if isinstance(loss, ELBOModule) else None
     if pyros is not None and not hasattr(pyros, "differentiable_loss"):
         raise UsageError(
             f"expected an objective with a differentiable loss; got {type(pyros).__name__}: take Trace_ELBO, "
