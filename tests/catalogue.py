@@ -44,10 +44,11 @@ from zoo.models.hvae_vamp import conv_hvae_vamp, hvae_vamp, pixel_hvae_vamp
 from zoo.models.iaf_vae import iaf_vae
 from zoo.models.iwae import iwae
 from zoo.models.ladder_vae import ladder_vae, lvae
-from zoo.models.nvae import absolute, nvae
+from zoo.models.nvae import nvae
 from zoo.models.vamp_vae import vamp_vae
 from zoo.models.vdvae import vdvae
 from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
+from zoo.parts.laws import absolute
 from zoo.parts.posteriors import normal_with_flow
 from zoo.parts.priors import pixelcnn_prior
 
@@ -236,6 +237,9 @@ WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
 
 SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with counts
     "biva": {"filters": 4, "blocks": 1},
+    "nvae": {"groups": (1, 1), "channels": 4, "latent": 2},
+    "vdvae": {"blocks": (1, 1, 1), "encoder_blocks": (1, 1, 1), "factors": (2, 4), "width": 8, "latent": 2},
+    "iaf_vae": {"blocks": (1, 1), "width": 4, "latent": 2, "hidden": (4,)},
     "lvae": {"filters": 4, "blocks": 1},
     "m2": {"hidden": (4,)},
     "m1_m2": {"hidden": (4,)},
@@ -273,7 +277,7 @@ def experiment(name: str, shape: tuple[int, ...] | None = None, **options: Any) 
 
 
 EXPERIMENTS = names()
-DATA_SETS = {"digits", "mnist", "cifar10", "celeba64", "imagenet32"}
+DATA_SETS = {"digits", "mnist", "cifar10", "celeba64", "celebahq256", "ffhq256", "imagenet32", "imagenet64"}
 
 
 def family(name: str) -> str:

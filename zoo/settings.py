@@ -100,7 +100,14 @@ Scale = Annotated[
     Part,
     Choice(("zoo.nn.scales",), aliases=(("free", "softplus_scale"), ("published", "wide_softplus_scale"))),
 ]
-OBJECTIVES = Choice(("zoo.infer.objectives", "zoo.infer.semi_supervised"))
+OBJECTIVES = Choice(
+    (
+        "zoo.infer.objectives",
+        "zoo.infer.semi_supervised",
+        "zoo.infer.regularised",
+        "zoo.infer.channel_free_bits",
+    )
+)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from flows.univariate import Affine
 from tests.catalogue import IMAGE, iaf_vaes, images, pair, randomised
 from tests.contracts import dependencies, seeded
 from zoo import ELBO, above, log_likelihood
+from zoo.experiments import find
 from zoo.infer.joint import Joint
-from zoo.models import iaf_vae as module
 from zoo.models.iaf_vae import iaf_vae, masked_iaf
 from zoo.nn.masked_cell import MaskedNet
 from zoo.parts.families import SharedScaleLogistics
@@ -23,7 +23,7 @@ X = images()
 
 def test_the_published_configuration_has_its_published_size_but_for_what_leads_nowhere():
     with torch.device("meta"):
-        model, guide = iaf_vae((3, 32, 32), likelihood=SharedScaleLogistics, **module.CIFAR10)
+        model, guide = find("iaf_vae_cifar10_paper").system((3, 32, 32))
     assert sum(p.numel() for program in (model, guide) for p in program.parameters()) == 41_557_927 - 2 * (
         9 * 160 * 160 + 2 * 160
     )

@@ -8,12 +8,9 @@ from zoo.nn.cells import (
     LogNormConv2d,
     PaddedImage,
     SqueezeExcite,
-    batch_norm_elu,
-    batch_norm_swish,
-    elu_only,
-    regular_cell,
-    separable_cell,
 )
+from zoo.nn.preactivations import batch_norm_elu, batch_norm_swish, elu_only
+from zoo.nn.residual_cells import regular_cell, separable_cell
 
 CELLS = {"regular": regular_cell, "separable": separable_cell}
 

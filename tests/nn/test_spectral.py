@@ -5,7 +5,8 @@ import copy
 import torch
 from torch import nn
 
-from zoo.nn.cells import LogNormConv2d, regular_cell, separable_cell
+from zoo.nn.cells import LogNormConv2d
+from zoo.nn.residual_cells import regular_cell, separable_cell
 from zoo.nn.spectral import BatchNormScales, SpectralNorms, convolutions, effective
 
 

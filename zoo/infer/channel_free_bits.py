@@ -24,10 +24,21 @@ from zoo.infer.objectives import ELBO, ELBOLoss, Terms, require_reparameterised
 
 
 class ChannelFreeBits(ELBO):
-    """The ELBO with free bits by channel; options as of `zoo.ELBO`, `free_bits` being nats a channel.
+    """The ELBO with free bits by channel; see the module's docstring.
 
     For latents that are feature maps or vectors, with normal priors, and posteriors that are normals or
     autoregressive flows of them.
+
+    Args:
+        num_particles: samples of z an image.
+        beta: factor of all KL terms.
+        free_bits: nats lambda that each channel may cost at no charge, on average over the batch.
+        warmup: steps over which the factor of the KL terms rises linearly to `beta`.
+        free_bits_steps: steps with free bits; None for all steps.
+        kl: how a latent's term is estimated.
+
+    Raises:
+        UsageError: if a number is out of range.
     """
 
     def __call__(self, model: Any, guide: Any) -> "ChannelFreeBitsLoss":

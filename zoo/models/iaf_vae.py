@@ -41,10 +41,6 @@ from zoo.nn.weight_norm import WeightNormConvTranspose2d
 from zoo.parts.families import Bernoullis
 from zoo.settings import Family, construct
 
-# The published configuration of the TensorFlow code: with `SharedScaleLogistics` 41,557,927 parameters, of
-# which two convolutions of 230,720 at the top of the encoder lead nowhere. Without these, 41,096,487.
-CIFAR10: dict[str, Any] = {"blocks": (20,), "width": 160, "latent": 32, "hidden": (160, 160)}
-
 
 class IAFVAE(ResidualHierarchy):
     """p(x, z): the generative half; see `zoo.models.residual_hierarchy.ResidualHierarchy`."""

@@ -9,22 +9,22 @@ Group L is at the top, where the state h begins with a learned constant (`zoo.mo
     model   h = cells(h);  mu, log sigma = conv1x1(elu(h));  z;  h = conv1x1([h, z])
     guide   dmu, log dsigma = conv3x3(d_i + conv1x1(h)),  d_i of the encoder, at the top of d_L only
 
-The model's cells are separable, the encoder's regular (`zoo.nn.cells`). mu, log sigma, dmu and log dsigma
-are all kept in (-5, 5) by 5 tanh(x / 5). The published code adds an offset before that bound and 0.01 to
-sigma, so its KL is not the paper's; here it is 1/2 (dmu^2/sigma^2 + dsigma^2 - log dsigma^2 - 1) exactly.
+The model's cells are separable, the encoder's regular (`zoo.nn.residual_cells`). mu, log sigma, dmu and
+log dsigma are all kept in (-5, 5) by 5 tanh(x / 5). The published code adds an offset before that bound and
+0.01 to sigma, so its KL is not the paper's; here it is 1/2 (dmu^2/sigma^2 + dsigma^2 - log dsigma^2 - 1).
 
 Trained with `zoo.RegularisedELBO`: KL balancing and spectral regularisation.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from distributions import ResidualNormal, TransformedDistribution
+from distributions import TransformedDistribution
 from distributions.copies import independent_copies
 from zoo.models.residual_hierarchy import (
     FamilyLikelihood,
@@ -35,33 +35,23 @@ from zoo.models.residual_hierarchy import (
 )
 from zoo.nn import checkpointed
 from zoo.nn.cells import (
-    Cell,
     Cells,
     Crop,
     PaddedImage,
     convolution,
-    regular_cell,
-    separable_cell,
 )
 from zoo.nn.layers import Shape
 from zoo.nn.masked_cell import shift_pair
+from zoo.nn.residual_cells import regular_cell, separable_cell
 from zoo.parts.families import Bernoullis
+from zoo.parts.laws import residual
 from zoo.parts.priors import StandardNormal
-from zoo.settings import Family, construct
+from zoo.settings import Choice, Family, Part, construct
 
 BOUND = 5.0
 
-# The published configurations, with their parameters.
-MNIST: dict[str, Any] = {  # 33,363,134
-    "groups": (10, 5),
-    "channels": 32,
-    "image_blocks": 2,
-    "image_cells": 3,
-}
-CIFAR10: dict[str, Any] = {"groups": (30,), "channels": 128, "flows": 1}  # 130,852,480
-CELEBA64: dict[str, Any] = {"groups": (20, 10, 5), "channels": 64, "flows": 1}  # 153,281,364
-IMAGENET32: dict[str, Any] = {"groups": (28,), "channels": 192, "flows": 1}  # 268,509,444
-CELEBAHQ256: dict[str, Any] = {"groups": (16, 8, 4, 4, 4), "channels": 30, "flows": 2}  # 330,798,664
+Cell = Annotated[Part, Choice(("zoo.nn.residual_cells",), supplied=("resample", "expansion"))]
+Law = Annotated[Part, Choice(("zoo.parts.laws",))]
 
 
 class NVAE(ResidualHierarchy):
@@ -107,16 +97,6 @@ class Group(nn.Module):
     def update(self, h: Tensor, z: Tensor) -> Tensor:
         """The state with z_i in it."""
         return self.grow(self.combine(torch.cat([h, z], dim=1)))
-
-
-def residual(prior: Any, loc: Tensor, log_scale: Tensor) -> Any:
-    """Q = N(mu + loc, (sigma exp(log_scale))^2), offsets from the prior N(mu, sigma^2)."""
-    return ResidualNormal(prior, loc, log_scale).to_event(3)
-
-
-def absolute(prior: Any, loc: Tensor, log_scale: Tensor) -> Any:
-    """Q = N(loc, exp(log_scale)^2), whatever the prior is: the paper's ablation."""
-    return dist.Normal(loc, log_scale.exp()).to_event(3)
 
 
 class GroupPosterior(nn.Module):
@@ -188,7 +168,7 @@ def nvae(
     likelihood: Family = Bernoullis,
     encoder_cell: Cell = regular_cell,
     generative_cell: Cell = separable_cell,
-    law: Callable[..., Any] = residual,
+    law: Law = residual,
     flow: Callable[[Shape], nn.Module] = shift_pair,
     checkpoint_activations: bool = False,
 ) -> tuple[NVAE, NVAEGuide]:
@@ -204,9 +184,9 @@ def nvae(
         image_cells: cells before or after each of these.
         flows: a posterior.
         likelihood: family of the pixels, made of the number of channels (`zoo.parts.families`).
-        encoder_cell: makes the encoder's cells, see `zoo.nn.cells`.
-        generative_cell: makes the model's; takes ``expansion`` too where it is 3, after the last group.
-        law: of the posterior: `residual`, or `absolute` for the ablation.
+        encoder_cell: makes the encoder's cells, see `zoo.nn.residual_cells`.
+        generative_cell: makes the model's; after the last group with ``expansion`` 3, where it has one.
+        law: of the posterior, an offset from the prior or not (`zoo.parts.laws`).
         flow: made of an event shape.
         checkpoint_activations: less memory in training, for a second forward pass.
 
@@ -284,8 +264,8 @@ def _from_image(image_channels: int, channels: int, blocks: int, cells: int, cel
 def _to_image(channels: int, blocks: int, cells: int, cell: Cell, features: int, crop: Crop) -> nn.Module:
     """The first scale to the image's features: in each block the first cell doubles the resolution."""
     layers: list[nn.Module] = []
-    cell = partial(cell, expansion=3) if cell is separable_cell else cell
+    make = partial(construct, cell, expansion=3)
     for b in reversed(range(blocks)):
         c = channels * 2**b
-        layers += [cell(2 * c, c, resample=1), *(cell(c, c) for _ in range(cells - 1))]
+        layers += [make(2 * c, c, resample=1), *(make(c, c) for _ in range(cells - 1))]
     return nn.Sequential(Cells(*layers), nn.ELU(), convolution(channels, features, 3), crop)

@@ -38,32 +38,6 @@ from zoo.nn.layers import Shape
 from zoo.parts.families import Bernoullis
 from zoo.settings import Family, construct
 
-# The published configurations, with their parameters; resolutions from the image's down.
-CIFAR10: dict[str, Any] = {  # 39,145,700
-    "blocks": (22, 11, 6, 3, 1),
-    "encoder_blocks": (12, 7, 7, 4, 3),
-    "factors": (2, 2, 2, 4),
-    "width": 384,
-}
-IMAGENET32: dict[str, Any] = {  # 119,280,868
-    "blocks": (41, 20, 10, 5, 2),
-    "encoder_blocks": (16, 10, 9, 7, 6),
-    "factors": (2, 2, 2, 4),
-    "width": 512,
-}
-IMAGENET64: dict[str, Any] = {  # 125,005,860
-    "blocks": (13, 32, 16, 8, 4, 2),
-    "encoder_blocks": (12, 21, 10, 9, 8, 5),
-    "factors": (2, 2, 2, 2, 4),
-    "width": 512,
-}
-FFHQ256: dict[str, Any] = {  # 114,874,852
-    "blocks": (1, 8, 14, 22, 10, 5, 4, 2),
-    "encoder_blocks": (4, 9, 13, 18, 8, 6, 6, 4),
-    "factors": (2, 2, 2, 2, 2, 2, 4),
-    "width": 512,
-}
-
 
 class VDVAE(ResidualHierarchy):
     """p(x, z): the generative half; see `zoo.models.residual_hierarchy.ResidualHierarchy`."""

@@ -1,17 +1,13 @@
-"""The residual cells of NVAE (Vahdat & Kautz 2020), arXiv:2007.03898, sections 3.1 and A, and their layers.
+"""The layers of NVAE's cells (Vahdat & Kautz 2020), arXiv:2007.03898, sections 3.1 and A.
 
     y = skip(x) + 0.1 SE(f(x))
 
 f is a few convolutions, each after a normalisation and an activation; SE weighs its channels by what they are
-all over the image; skip is x itself, or x at another resolution. Whatever makes a cell can be swapped:
-
-    cell(in_channels, out_channels, resample=0) -> module, (B, C, H, W) to (B, C', H', W')
-
-with `resample` -1 where the cell halves the resolution and 1 where it doubles it.
+all over the image; skip is x itself, or x at another resolution. `zoo.nn.residual_cells` makes them.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,9 +16,6 @@ from torch import Tensor, nn
 
 from zoo.nn.layers import Shape
 from zoo.nn.weight_norm import gain_of, normalised
-
-Cell = Callable[..., nn.Module]
-MOMENTUM = 0.05  # of a batch in the running statistics
 
 
 class LogNormConv2d(nn.Conv2d):
@@ -62,26 +55,6 @@ class LogNormConv2d(nn.Conv2d):
 def convolution(c: int, d: int, kernel: int, *, stride: int = 1) -> LogNormConv2d:
     """A weight-normalised convolution with a bias that keeps the resolution, or divides it by the stride."""
     return LogNormConv2d(c, d, kernel, stride=stride, padding=kernel // 2)
-
-
-def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Batch normalisation whose running statistics follow slowly, momentum 0.05."""
-    return nn.BatchNorm2d(channels, momentum=MOMENTUM)
-
-
-def batch_norm_swish(channels: int) -> nn.Sequential:
-    """Batch normalisation, then x sigmoid(x): what NVAE puts before a convolution."""
-    return nn.Sequential(batch_norm(channels), nn.SiLU())
-
-
-def batch_norm_elu(channels: int) -> nn.Sequential:
-    """Batch normalisation, then ELU (the paper's ablation)."""
-    return nn.Sequential(batch_norm(channels), nn.ELU())
-
-
-def elu_only(channels: int) -> nn.ELU:
-    """ELU, the convolutions being weight-normalised anyway (the paper's ablation)."""
-    return nn.ELU()
 
 
 class ResidualCell(nn.Module):
@@ -152,69 +125,6 @@ def skip(c: int, d: int, resample: int) -> nn.Module:
     return nn.Identity() if c == d else convolution(c, d, 1)
 
 
-def regular_cell(
-    c: int,
-    d: int,
-    *,
-    resample: int = 0,
-    before: Callable[[int], nn.Module] = batch_norm_swish,
-    squeeze_excite: bool = True,
-) -> ResidualCell:
-    """NVAE's encoder cell: two 3x3 convolutions.
-
-    Args:
-        c: channels in.
-        d: channels out.
-        resample: see the module's docstring.
-        before: made of a number of channels, comes before each convolution.
-        squeeze_excite: whether there is an SE.
-    """
-    stride = 2 if resample < 0 else 1
-    body = [
-        *_doubled(resample),
-        before(c),
-        convolution(c, d, 3, stride=stride),
-        before(d),
-        convolution(d, d, 3),
-    ]
-    return ResidualCell(skip(c, d, resample), nn.Sequential(*body), _gate(d, squeeze_excite))
-
-
-def separable_cell(
-    c: int,
-    d: int,
-    *,
-    resample: int = 0,
-    expansion: int = 6,
-    before: Callable[[int], nn.Module] = batch_norm_swish,
-    squeeze_excite: bool = True,
-) -> ResidualCell:
-    """NVAE's generative cell: a 5x5 depthwise convolution between two 1x1 ones, batch normalisation around.
-
-    Depthwise it costs little and sees far; the 1x1 convolutions expand the channels for it.
-
-    Args:
-        c: channels in.
-        d: channels out.
-        resample: see the module's docstring.
-        expansion: hidden channels a channel in.
-        before: made of a number of channels, comes before the second and the third convolution.
-        squeeze_excite: whether there is an SE.
-    """
-    hidden, stride = expansion * c, 2 if resample < 0 else 1
-    body = [
-        *_doubled(resample),
-        batch_norm(c),
-        nn.Conv2d(c, hidden, 1, bias=False),
-        before(hidden),
-        nn.Conv2d(hidden, hidden, 5, stride=stride, padding=2, groups=hidden, bias=False),
-        before(hidden),
-        nn.Conv2d(hidden, d, 1, bias=False),
-        batch_norm(d),
-    ]
-    return ResidualCell(skip(c, d, resample), nn.Sequential(*body), _gate(d, squeeze_excite))
-
-
 class Cells(nn.Sequential):
     """Cells in a row: a pure function, what an activation checkpoint holds."""
 
@@ -263,11 +173,3 @@ class Crop(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H', W') -> (B, C, H, W)."""
         return x[:, :, self.inside[0], self.inside[1]]
-
-
-def _doubled(resample: int) -> list[nn.Module]:
-    return [nn.Upsample(scale_factor=2)] if resample > 0 else []
-
-
-def _gate(channels: int, squeeze_excite: bool) -> nn.Module:
-    return SqueezeExcite(channels) if squeeze_excite else nn.Identity()

@@ -1,0 +1,28 @@
+"""What comes before a convolution of a cell, made of a number of channels: normalisation and activation.
+
+The rows of the ablation in NVAE's paper (Vahdat & Kautz 2020), arXiv:2007.03898, table 3.
+"""
+
+from torch import nn
+
+MOMENTUM = 0.05  # of a batch in the running statistics
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """Batch normalisation whose running statistics follow slowly, momentum 0.05."""
+    return nn.BatchNorm2d(channels, momentum=MOMENTUM)
+
+
+def batch_norm_swish(channels: int) -> nn.Sequential:
+    """Batch normalisation, then x sigmoid(x): what NVAE puts before a convolution."""
+    return nn.Sequential(batch_norm(channels), nn.SiLU())
+
+
+def batch_norm_elu(channels: int) -> nn.Sequential:
+    """Batch normalisation, then ELU (the paper's ablation)."""
+    return nn.Sequential(batch_norm(channels), nn.ELU())
+
+
+def elu_only(channels: int) -> nn.ELU:
+    """ELU, the convolutions being weight-normalised anyway (the paper's ablation)."""
+    return nn.ELU()
