@@ -236,6 +236,14 @@ SHARING = [name for name in PAIRS if "vamp" in name]  # whose prior is made of t
 WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
 
 SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with counts
+    "vae_mlp": {"hidden": (4,)},
+    "iwae2": {"hidden": (4, 4)},
+    "iwae": {"hidden": (4,)},
+    "vamp_vae": {"hidden": (4, 4), "num_pseudo_inputs": 3},
+    "hvae_vamp": {"hidden": 4, "num_pseudo_inputs": 3},
+    "conv_hvae_vamp": {"hidden": 4, "num_pseudo_inputs": 3, "channels": (2, 2, 2, 2)},
+    "pixel_hvae_vamp": {"hidden": 4, "num_pseudo_inputs": 3, "channels": (2, 2, 2, 2), "layers": 2},
+    "beta_vae": {"channels": 4},
     "biva": {"filters": 4, "blocks": 1},
     "nvae": {"groups": (1, 1), "channels": 4, "latent": 2},
     "vdvae": {"blocks": (1, 1, 1), "encoder_blocks": (1, 1, 1), "factors": (2, 4), "width": 8, "latent": 2},

@@ -69,7 +69,7 @@ class Choice:
 
 
 Part = Callable[..., Any]
-Prior = Annotated[Part, Choice(("zoo.parts.priors",), supplied=("image_shape",))]
+Prior = Annotated[Part, Choice(("zoo.parts.priors",), supplied=("posterior", "image_shape", "takes"))]
 Posterior = Annotated[Part, Choice(("zoo.parts.posteriors",), supplied=("kernel",))]
 Likelihood = Annotated[
     Part,
@@ -106,6 +106,10 @@ OBJECTIVES = Choice(
         "zoo.infer.semi_supervised",
         "zoo.infer.regularised",
         "zoo.infer.channel_free_bits",
+        "zoo.infer.path_gradients",
+        "zoo.infer.renyi",
+        "zoo.infer.capacity",
+        "zoo.infer.posterior_divergence",
     )
 )
 

@@ -47,8 +47,8 @@ def test_many_steps_lead_to_the_best_diagonal_normal():
     with torch.no_grad():
         q = guide.head.distribution(guide.encode(x)).base_dist
     loc, scale = best_diagonal(model, x)
-    torch.testing.assert_close(q.loc, loc, rtol=0, atol=0.1)
-    torch.testing.assert_close(q.scale, scale.expand_as(q.scale), rtol=0.1, atol=0)
+    torch.testing.assert_close(q.loc, loc, rtol=0, atol=0.15)
+    torch.testing.assert_close(q.scale, scale.expand_as(q.scale), rtol=0.2, atol=0)  # of 300 samples
 
 
 def test_every_step_raises_the_bound():

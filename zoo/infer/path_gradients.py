@@ -29,11 +29,11 @@ from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
 from zoo.infer.joint import Joint
-from zoo.infer.objectives import Bound, Terms, monte_carlo, require_reparameterised
+from zoo.infer.objectives import Bound, Objective, Terms, monte_carlo, require_reparameterised
 from zoo.settings import require
 
 
-class StickingTheLanding:
+class StickingTheLanding(Objective):
     """The ELBO by Monte Carlo, with its gradient by the path; see the module's docstring.
 
     A lower bound on log p(x), the same in value as `zoo.ELBO` with ``kl=monte_carlo``.

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.infer.objectives import Bound, monte_carlo
+from zoo.infer.objectives import Bound, Objective, monte_carlo
 from zoo.settings import require
 
 
-class Renyi:
+class Renyi(Objective):
     """The bound of order alpha by K samples: a lower bound on log p(x) for alpha >= 0, otherwise none.
 
     Args:

@@ -28,6 +28,7 @@ from zoo.parts.families import Bernoullis
 from zoo.parts.likelihoods import AutoregressiveLikelihood, BernoulliLikelihood
 from zoo.parts.posteriors import NormalHead
 from zoo.parts.priors import VampPrior
+from zoo.settings import require
 
 
 class TwoLevelVAE(Program):
@@ -98,7 +99,7 @@ class Joined(nn.Module):
 def hvae_vamp(
     image_shape: Shape,
     *,
-    latents: tuple[int, int] = (40, 40),
+    latents: tuple[int, ...] = (40, 40),
     hidden: int = 300,
     num_pseudo_inputs: int = 500,
 ) -> tuple[TwoLevelVAE, TwoLevelGuide]:
@@ -109,6 +110,9 @@ def hvae_vamp(
         latents: sizes of z_1 and z_2.
         hidden: width of every gated layer.
         num_pseudo_inputs: C, the components of the prior.
+
+    Raises:
+        UsageError: if there are not two sizes.
     """
     return _pair(
         image_shape,
@@ -124,7 +128,7 @@ def hvae_vamp(
 def conv_hvae_vamp(
     image_shape: Shape,
     *,
-    latents: tuple[int, int] = (40, 40),
+    latents: tuple[int, ...] = (40, 40),
     hidden: int = 300,
     channels: tuple[int, ...] = (32, 32, 64, 64),
     num_pseudo_inputs: int = 500,
@@ -161,7 +165,7 @@ def conv_hvae_vamp(
 def pixel_hvae_vamp(
     image_shape: Shape,
     *,
-    latents: tuple[int, int] = (40, 40),
+    latents: tuple[int, ...] = (40, 40),
     hidden: int = 300,
     channels: tuple[int, ...] = (32, 32, 64, 64),
     layers: int = 8,
@@ -213,7 +217,7 @@ class Maps(nn.Module):
 
 def _pair(
     image_shape: Shape,
-    latents: tuple[int, int],
+    latents: tuple[int, ...],
     hidden: int,
     num_pseudo_inputs: int,
     *,
@@ -222,6 +226,7 @@ def _pair(
     likelihood: nn.Module,
 ) -> tuple[TwoLevelVAE, TwoLevelGuide]:
     """What the three have in common; `top` and `features` are the networks of x for z_2 and for z_1."""
+    require(len(latents) == 2, "two sizes in latents, of z_1 and z_2", latents)
     z_1, z_2 = latents
     head = NormalHead(top, z_2, scale=bounded_scale)
     prior = VampPrior(z_2, posterior=head, image_shape=image_shape, num_pseudo_inputs=num_pseudo_inputs)
@@ -245,7 +250,7 @@ def _encoder(image_shape: Shape, channels: tuple[int, ...], kernels: tuple[int, 
     return Shaped((math.prod(maps.out_shape),), maps, nn.Flatten())
 
 
-def _of_both(latents: tuple[int, int], hidden: int, widths: tuple[int, ...]) -> Joined:
+def _of_both(latents: tuple[int, ...], hidden: int, widths: tuple[int, ...]) -> Joined:
     """Features of (z_1, z_2)."""
     nets = [gated_dense((d,), (hidden,)) for d in latents]
     return Joined(*nets, net=lambda shape: gated_dense(shape, widths))

@@ -73,7 +73,7 @@ def vae(
     encoder = ConvEncoder(image_shape, channels=channels, strides=strides)
     p_x = construct(likelihood, decoder, image_shape)
     q_z = construct(posterior, encoder, z)
-    p_z = construct(prior, z, posterior=q_z, image_shape=image_shape)
+    p_z = construct(prior, z, posterior=q_z, image_shape=image_shape, takes=p_x.takes)
     return VAE(p_z, p_x), AmortizedGuide(q_z)
 
 
