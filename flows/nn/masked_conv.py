@@ -19,16 +19,19 @@ from flows.nn.output import gain, zero
 class MaskedConv2d(nn.Conv2d):
     r"""A convolution that sees pixels above, those to the left in its row, and part of its own pixel.
 
-    Within a pixel, channel i belongs to color i mod `colors`, in the input and in the output alike. An output
-    of color c sees inputs of colors below c (type A: `include_current` false), or c as well (type B). Layers
-    of type B after one of type A keep the order of the channels of an image with `colors` channels.
+    Within a pixel, each color has an equal share of neighbouring channels, in the input and in the output
+    alike (`channel_mask`). An output of color c sees inputs of colors below c (type A: `include_current`
+    false), or c as well (type B). Layers of type B after one of type A keep the order of the channels of an
+    image with `colors` channels.
 
     One such layer sees all within its kernel; several in a row miss a wedge to the upper right (the blind
-    spot), unless the kernel is one row high, as in `MaskedConvNet`.
+    spot), unless the kernel is one row high, as in `MaskedConvNet`. `zoo.nn.causal.CausalConv2d` has masks of
+    the same order, but can be evaluated pixel by pixel; a flow is inverted by whole passes and has no use for
+    that.
 
     Args:
         in_channels: of any number.
-        out_channels: of any number; those beyond a multiple of `colors` favour the first colors.
+        out_channels: of any number.
         kernel_size: odd, or (height, width); zeros pad the image.
         include_current: see above.
         colors: number of colors a pixel.
@@ -58,7 +61,9 @@ class MaskedConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, (height, width), padding=(height // 2, width // 2))
         before = torch.arange(height * width).reshape(height, width) < height * width // 2
         mask = before.repeat(out_channels, in_channels, 1, 1)
-        mask[:, :, height // 2, width // 2] = _sees(in_channels, out_channels, colors, include_current)
+        mask[:, :, height // 2, width // 2] = channel_mask(
+            out_channels, in_channels, colors, include_current=include_current
+        )
         self.register_buffer("mask", gain * mask.to(self.weight.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -143,7 +148,7 @@ class MaskedConvNet(nn.Module):
             x, added = _turned(x), None if added is None else added.flip(-2, -1)
         output = self._stacks(x, added)
         # The turn swaps the P parameters of a channel too, which is but a matter of their names.
-        return _turned(output) if self.reverse else output
+        return parameters_first(_turned(output) if self.reverse else output, x.shape[-3])
 
     def _stacks(self, x: Tensor, added: Tensor | None) -> Tensor:
         batch = x.shape[:-3] if added is None else torch.broadcast_shapes(x.shape[:-3], added.shape[:-3])
@@ -159,10 +164,23 @@ class MaskedConvNet(nn.Module):
         return self.last(h).reshape(*batch, -1, *x.shape[-2:])
 
 
-def _sees(inputs: int, outputs: int, colors: int, include_current: bool) -> Tensor:
-    """(outputs, inputs): within a pixel, which channel sees which."""
-    color_in, color_out = torch.arange(inputs) % colors, torch.arange(outputs)[:, None] % colors
+def channel_mask(out_channels: int, in_channels: int, colors: int, *, include_current: bool) -> Tensor:
+    """Which channels of its own pixel a convolution sees, boolean (out_channels, in_channels).
+
+    Args:
+        out_channels: of any number; channel i is of color floor(i `colors` / `out_channels`).
+        in_channels: likewise.
+        colors: that are drawn one after the other, R, G, B.
+        include_current: whether inputs of the output's own color are seen, too (type B).
+    """
+    color_out = torch.arange(out_channels)[:, None] * colors // out_channels
+    color_in = torch.arange(in_channels) * colors // in_channels
     return color_in <= color_out if include_current else color_in < color_out
+
+
+def parameters_first(output: Tensor, colors: int) -> Tensor:
+    r"""The parameters of an image's channels, (\*batch, C P, H, W) -> (\*batch, P C, H, W)."""
+    return output.unflatten(-3, (colors, -1)).transpose(-4, -3).flatten(-4, -3)
 
 
 def _down(x: Tensor) -> Tensor:

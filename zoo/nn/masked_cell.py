@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from flows import Autoregressive, Composed
 from flows.nn.conditioner import over_images
-from flows.nn.masked_conv import MaskedConv2d
+from flows.nn.masked_conv import MaskedConv2d, parameters_first
 from flows.univariate import Additive
 from zoo.nn.cells import LogNormConv2d
 from zoo.nn.layers import Shape
@@ -124,9 +124,10 @@ class MaskedNet(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """The parameters of every element."""
         if not self.reverse:
-            return self._in_order(x, context)
+            return parameters_first(self._in_order(x, context), x.shape[-3])
         output = self._in_order(x.flip(-3, -2, -1), context.flip(-2, -1))
-        return output.unflatten(-3, (self.size, -1)).flip(-3, -2, -1).flatten(-4, -3)
+        turned = output.unflatten(-3, (-1, self.size)).flip(-4, -2, -1).flatten(-4, -3)
+        return parameters_first(turned, x.shape[-3])
 
     def _in_order(self, x: Tensor, context: Tensor) -> Tensor:
         first, *others = self.layers

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flows.nn.masked_conv import channel_mask
 from zoo.nn.causal.places import EVERYWHERE, Place
 from zoo.nn.weight_norm import gain_of, normalised
 
@@ -199,7 +200,7 @@ def masked_conv(
     height, width = pixel_window(kernel)
     mask = torch.ones(out_channels, in_channels, height, width, dtype=torch.bool)
     mask[..., -1, kernel // 2 + 1 :] = False
-    mask[..., -1, kernel // 2] = channel_mask(out_channels, in_channels, groups, kind)
+    mask[..., -1, kernel // 2] = channel_mask(out_channels, in_channels, groups, include_current=kind == "B")
     everything = kernel == groups == 1 and kind == "B"
     return CausalConv2d(
         in_channels,
@@ -210,11 +211,3 @@ def masked_conv(
         reads_image=reads_image,
         mask=None if everything else mask,
     )
-
-
-def channel_mask(out_channels: int, in_channels: int, groups: int, kind: str) -> Tensor:
-    """Which channels of its own pixel a convolution sees, (F, C); each group has an equal share of them."""
-    group_out = torch.arange(out_channels) * groups // out_channels
-    group_in = torch.arange(in_channels) * groups // in_channels
-    seen = torch.gt if kind == "A" else torch.ge
-    return seen(group_out[:, None], group_in)

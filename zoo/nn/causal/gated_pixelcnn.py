@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from flows.nn.conditioner import FromContext
+from flows.nn.masked_conv import channel_mask
 from zoo.conversion import Odd
-from zoo.nn.causal.convolution import CausalConv2d, channel_mask, masked_conv
+from zoo.nn.causal.convolution import CausalConv2d, masked_conv
 from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.causal.places import Place
 
@@ -118,7 +119,8 @@ class Layer(nn.Module):
             in_channels, both, (rows, kernel), top=rows - 1 + first, left=left, reads_image=first
         )
         mask = torch.ones(both, in_channels, 1, left + 1, dtype=torch.bool)
-        mask[..., -1] = paired(channel_mask(channels, in_channels, groups, "A" if first else "B"))[..., None]
+        own = channel_mask(channels, in_channels, groups, include_current=not first)
+        mask[..., -1] = paired(own)[..., None]
         self.conv_h = CausalConv2d(
             in_channels, both, (1, left + 1), top=0, left=left, reads_image=first, mask=mask
         )

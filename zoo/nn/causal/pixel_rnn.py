@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from distributions.ancestral import fixed_point
 from flows.nn.conditioner import FromContext
+from flows.nn.masked_conv import channel_mask
 from zoo.conversion import Odd
-from zoo.nn.causal.convolution import CausalConv2d, channel_mask, masked_conv
+from zoo.nn.causal.convolution import CausalConv2d, masked_conv
 from zoo.nn.causal.places import Place
 from zoo.nn.causal.residual import ResidualCausalNetwork
 
@@ -87,7 +88,7 @@ class LSTMLayer(nn.Module):
         super().__init__()
         gates = 4 * directions
         mask = torch.ones(gates * channels, 2 * channels, 1, taps, dtype=torch.bool)
-        mask[..., 0, -1] = channel_mask(channels, 2 * channels, groups, "B").repeat(gates, 1)
+        mask[..., 0, -1] = channel_mask(channels, 2 * channels, groups, include_current=True).repeat(gates, 1)
         self.to_gates = CausalConv2d(
             2 * channels, gates * channels, (1, taps), top=0, left=taps - 1, mask=mask
         )

@@ -23,7 +23,7 @@ from distributions.ancestral import Task
 from distributions.draws import draw
 from flows.flow import as_shape
 from flows.nn.conditioner import FromContext
-from zoo.nn.causal.convolution import channel_mask
+from flows.nn.masked_conv import channel_mask
 from zoo.nn.causal.gated_pixelcnn import gate, paired
 from zoo.nn.causal.places import EVERYWHERE, Cache, Place
 
@@ -293,8 +293,8 @@ class Position(Place):
 def _own(out_channels: int, in_channels: int, groups: int, kind: str, *, halves: bool) -> Tensor:
     """Which channels of its own position a convolution sees, (F, C)."""
     if halves:
-        return paired(channel_mask(out_channels // 2, in_channels, groups, kind))
-    return channel_mask(out_channels, in_channels, groups, kind)
+        return paired(_own(out_channels // 2, in_channels, groups, kind, halves=False))
+    return channel_mask(out_channels, in_channels, groups, include_current=kind == "B")
 
 
 def _sites(event_shape: tuple[int, ...], groups: int) -> Tensor:
