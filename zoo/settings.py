@@ -79,6 +79,9 @@ Likelihood = Annotated[
         aliases=(
             ("bernoulli", "BernoulliLikelihood"),
             ("categorical", "CategoricalLikelihood"),
+            ("continuous_bernoulli", "ContinuousBernoulliLikelihood"),
+            ("gaussian", "GaussianLikelihood"),
+            ("logistic", "LogisticLikelihood"),
             ("logistic_mixture", "LogisticMixtureLikelihood"),
         ),
     ),

@@ -24,13 +24,16 @@ from zoo import (
     BernoulliLikelihood,
     Bernoullis,
     CapacityELBO,
+    ContinuousBernoulliLikelihood,
     ConvDecoder,
     ConvEncoder,
     DReG,
     FullCovarianceHead,
     GatedPixelCNN,
+    GaussianLikelihood,
     ImportanceWeighted,
     LearnedNormal,
+    LogisticLikelihood,
     MixtureOfGaussians,
     MutualPosteriorDivergence,
     NormalHead,
@@ -91,6 +94,10 @@ def pixelcnn(decoder, shape):
 
 
 LIKELIHOODS = {
+    "continuous bernoulli": ContinuousBernoulliLikelihood,
+    "gaussian": GaussianLikelihood,
+    "gaussian of a fixed scale": lambda net, shape: GaussianLikelihood(net, shape, scale=0.3),
+    "logistic": lambda net, shape: LogisticLikelihood(net, shape, levels=4),
     "bernoulli": BernoulliLikelihood,
     "logistic mixture": logistic_mixture,
     "autoregressive": pixelcnn,
@@ -150,7 +157,7 @@ def test_a_combination_builds_shares_sites_trains_and_samples(combination):
     *parts, objective = combination
     model, guide = built(*parts)
     x = images(dtype=torch.float32)
-    x = 2 * x - 1 if "logistic mixture" in combination else x
+    x = 2 * x - 1 if model.takes == "grid" else x
     latents = [
         {n: trace.nodes[n]["value"].shape for n in trace.stochastic_nodes}
         for trace in (poutine.trace(program).get_trace(x) for program in (model, guide))

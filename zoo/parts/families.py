@@ -140,6 +140,99 @@ class Normals:
         return dist.Normal(loc, softplus_scale(raw)).to_event(3)
 
 
+@dataclass(frozen=True)
+class ContinuousBernoullis:
+    """Sub-pixels in [0, 1]: lambda^x (1 - lambda)^(1 - x), normalised (Loaiza-Ganem & Cunningham 2019).
+
+    arXiv:1907.06845: a Bernoulli's formula is no density of grey values; with the normalising constant it is.
+
+    Attributes:
+        channels: C.
+    """
+
+    channels: int
+    takes: ClassVar[str] = "unit"
+
+    @property
+    def size(self) -> int:
+        """A logit of lambda a sub-pixel."""
+        return self.channels
+
+    @property
+    def groups(self) -> int:
+        """Every channel on its own."""
+        return self.channels
+
+    def __call__(self, features: Tensor) -> Any:
+        """prod_i ContinuousBernoulli(x_i; sigmoid(features_i))."""
+        return dist.ContinuousBernoulli(logits=features).to_event(3)
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """Sub-pixels in [0, 1] as real values: N(loc_i, scale_i^2).
+
+    A density of continuous values. Of images of few grey levels it can be as large as the smallest scale lets
+    it, so its nats do not compare with those of masses.
+
+    Attributes:
+        channels: C.
+        scale: of all sub-pixels; None for one of each by the network.
+    """
+
+    channels: int
+    scale: float | None = None
+    takes: ClassVar[str] = "unit"
+
+    @property
+    def size(self) -> int:
+        """A mean a sub-pixel, and a raw scale where it is learned."""
+        return self.channels * (2 if self.scale is None else 1)
+
+    @property
+    def groups(self) -> int:
+        """Every channel on its own."""
+        return self.channels
+
+    def __call__(self, features: Tensor) -> Any:
+        """prod_i N(x_i; loc_i, scale_i^2)."""
+        if self.scale is not None:
+            return dist.Normal(features, self.scale).to_event(3)
+        loc, raw = rearrange(features, "b (c p) h w -> p b c h w", p=2)
+        return dist.Normal(loc, softplus_scale(raw)).to_event(3)
+
+
+@dataclass(frozen=True)
+class Logistics:
+    """Sub-pixels on the grid 2k/(levels-1) - 1: one discretised logistic each, with a scale of its own.
+
+    Attributes:
+        channels: C.
+        levels: grey levels of a sub-pixel.
+        min_log_scale: floor of the log scales.
+    """
+
+    channels: int
+    levels: int = 256
+    min_log_scale: float = -7.0
+    takes: ClassVar[str] = "grid"
+
+    @property
+    def size(self) -> int:
+        """A mean and a log scale a sub-pixel."""
+        return 2 * self.channels
+
+    @property
+    def groups(self) -> int:
+        """Every channel on its own."""
+        return self.channels
+
+    def __call__(self, features: Tensor) -> Any:
+        """prod_i DiscretizedLogistic(x_i; loc_i, exp(log_scale_i))."""
+        loc, log_scale = rearrange(features, "b (c p) h w -> p b c h w", p=2)
+        return DiscretizedLogistic(loc, log_scale.clamp(min=self.min_log_scale), self.levels).to_event(3)
+
+
 def bernoulli(logits: Tensor) -> Any:
     """prod_i Bernoulli(x_i; sigmoid(logits_i)), logits (B, C, H, W)."""
     return FusedBernoulli(logits=logits).to_event(3)

@@ -8,8 +8,15 @@ from torch import Tensor, nn
 
 from distributions import Autoregressive
 from zoo.nn.layers import Shape, project
-from zoo.parts.families import Categoricals, LogisticMixtures, bernoulli
-from zoo.settings import Part
+from zoo.parts.families import (
+    Categoricals,
+    ContinuousBernoullis,
+    Gaussians,
+    LogisticMixtures,
+    Logistics,
+    bernoulli,
+)
+from zoo.settings import Part, require
 
 
 class LikelihoodModule(nn.Module):
@@ -118,6 +125,51 @@ class CategoricalLikelihood(PixelLikelihood):
 
     def __init__(self, net: Any, image_shape: Shape, *, levels: int = 256) -> None:
         super().__init__(net, image_shape, Categoricals(image_shape[0], levels))
+
+
+class LogisticLikelihood(PixelLikelihood):
+    """p(x | h): one discretised logistic a sub-pixel, x on the grid 2k/(levels-1) - 1.
+
+    Args:
+        net: see `PixelLikelihood`.
+        image_shape: (C, H, W).
+        levels: grey levels of a sub-pixel.
+        min_log_scale: floor of the log scales.
+    """
+
+    def __init__(
+        self, net: Any, image_shape: Shape, *, levels: int = 256, min_log_scale: float = -7.0
+    ) -> None:
+        super().__init__(net, image_shape, Logistics(image_shape[0], levels, min_log_scale))
+
+
+class ContinuousBernoulliLikelihood(PixelLikelihood):
+    """p(x | h): a continuous Bernoulli a sub-pixel, x in [0, 1]; see `zoo.ContinuousBernoullis`.
+
+    Args:
+        net: see `PixelLikelihood`.
+        image_shape: (C, H, W).
+    """
+
+    def __init__(self, net: Any, image_shape: Shape) -> None:
+        super().__init__(net, image_shape, ContinuousBernoullis(image_shape[0]))
+
+
+class GaussianLikelihood(PixelLikelihood):
+    """p(x | h): a normal a sub-pixel, x in [0, 1] as a real value; see `zoo.Gaussians`.
+
+    Args:
+        net: see `PixelLikelihood`.
+        image_shape: (C, H, W).
+        scale: of all sub-pixels; None for one of each by the network.
+
+    Raises:
+        UsageError: if the scale is not positive.
+    """
+
+    def __init__(self, net: Any, image_shape: Shape, *, scale: float | None = None) -> None:
+        require(scale is None or scale > 0, "scale > 0, or none", scale)
+        super().__init__(net, image_shape, Gaussians(image_shape[0], scale))
 
 
 class AutoregressiveLikelihood(LikelihoodModule):
