@@ -244,6 +244,8 @@ SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with coun
     "conv_hvae_vamp": {"hidden": 4, "num_pseudo_inputs": 3, "channels": (2, 2, 2, 2)},
     "pixel_hvae_vamp": {"hidden": 4, "num_pseudo_inputs": 3, "channels": (2, 2, 2, 2), "layers": 2},
     "beta_vae": {"channels": 4},
+    "sa_vae": {"channels": 4, "layers": 2, "latent": 3, "decoder_channels": 4, "refinements": 2},
+    "lagging_vae": {"channels": 4, "layers": 2, "latent": 3, "decoder_channels": 4, "inner_steps": 1},
     "biva": {"filters": 4, "blocks": 1},
     "nvae": {"groups": (1, 1), "channels": 4, "latent": 2},
     "vdvae": {"blocks": (1, 1, 1), "encoder_blocks": (1, 1, 1), "factors": (2, 4), "width": 8, "latent": 2},

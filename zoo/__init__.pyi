@@ -7,6 +7,8 @@ from .analysis.sampling import complete as complete
 from .analysis.sampling import reconstruct as reconstruct
 from .analysis.sampling import sample as sample
 from .data import load_data as load_data
+from .infer.aggressive import AggressiveELBO as AggressiveELBO
+from .infer.aggressive import mutual_information as mutual_information
 from .infer.annealed import AnnealedLogLikelihood as AnnealedLogLikelihood
 from .infer.annealed import Bracket as Bracket
 from .infer.annealed import annealed_log_likelihood as annealed_log_likelihood

@@ -113,6 +113,7 @@ OBJECTIVES = Choice(
         "zoo.infer.renyi",
         "zoo.infer.capacity",
         "zoo.infer.posterior_divergence",
+        "zoo.infer.aggressive",
     )
 )
 

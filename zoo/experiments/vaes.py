@@ -80,6 +80,26 @@ EXPERIMENTS = [
         paper=f"79.0, or at most 79.5 (from memory), nats, {STATIC}",
     ),
     Experiment(
+        "lagging_vae_digits",
+        "PixelVAE with aggressive training of its guide, 8x8 digits",
+        pixelvae(channels=16, layers=2),
+        **DIGITS,
+        objective=Config("zoo.infer.aggressive.AggressiveELBO", inner_steps=30, check_every=300),
+        training=recipe(60, 50, 2e-3, 0.999, 0.995),
+    ),
+    Experiment(
+        "sa_vae_digits",
+        "PixelVAE with a semi-amortised guide, 8x8 digits",
+        Config(
+            "zoo.models.sa_vae.sa_vae",
+            latent=16,
+            refinements=5,
+            network=Config("zoo.nn.causal.GatedPixelCNN", kernel=3, channels=16, layers=2),
+        ),
+        **ON_DIGITS,
+        training=recipe(20, 50, 2e-3, 0.999, 0.995),
+    ),
+    Experiment(
         "m1_digits",
         "M1, a dense VAE to put under M2, 8x8 digits",
         Config(M1, latent=8, hidden=(128, 128)),
