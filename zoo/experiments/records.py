@@ -74,7 +74,7 @@ def markdown() -> str:
         "",
         "Generated from `records.json` by `python -m zoo.experiments.records`; ablations are in",
         "[ablations.md](ablations.md). Nats an image, mean over test images ± standard error. Data sets,",
-        "binarisation and the number of images differ from row to row, and so do sizes, times and tuning: the",
+        "binarisation and the number of images differ from row to row, as do sizes, times and tuning: the",
         "table is no ranking.",
         "",
         "| command | data | parameters | ELBO | log p(x) | bits/dim | training |",
