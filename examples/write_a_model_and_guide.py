@@ -35,8 +35,8 @@ class Ladder(zoo.Program):
     def forward(self, x=None, *, n=None):
         with zoo.batch_plate():
             size = len(x) if x is not None else n
-            z_2 = zoo.latent("z_2", self.prior_2().expand([size]))
-            z_1 = zoo.latent("z_1", self.prior_1(z_2))
+            z_2 = zoo.latent("z_2", self.prior_2().expand([size]), layer=2)
+            z_1 = zoo.latent("z_1", self.prior_1(z_2), layer=1)
             return pyro.sample("x", dist.Bernoulli(logits=self.decoder(z_1)).to_event(3), obs=x)
 
 

@@ -4,6 +4,7 @@ Every variable is a linear map of those before it plus noise, so all of them tog
 distribution; conditioning it gives log p(x) and each posterior. Numbers are float64.
 """
 
+import re
 from dataclasses import dataclass
 
 import pyro
@@ -41,6 +42,12 @@ class JointNormal:
         cross = self.covariance[a][:, b]
         gain = torch.linalg.solve(self.covariance[b][:, b], cross.T).T
         return values @ gain.T, self.covariance[a][:, a] - gain @ cross.T
+
+
+def layer_of(name: str) -> int | None:
+    """The layer of a site of the catalogue: i of ``z_i``, ``z_i_bu`` and ``z_i_td``, 1 of ``z``."""
+    found = re.fullmatch(r"z(?:_(\d+)(?:_bu|_td)?)?", name)
+    return int(found[1] or 1) if found else None
 
 
 @dataclass
@@ -83,7 +90,12 @@ class LinearGaussian(Program):
         with batch_plate():
             for name in self.latents:
                 scale = 1.0 if not known.shape[1] else self.noise
-                z = latent(name, dist.Normal(known @ self.maps[name].T, scale).to_event(1), known)
+                z = latent(
+                    name,
+                    dist.Normal(known @ self.maps[name].T, scale).to_event(1),
+                    known,
+                    layer=layer_of(name),
+                )
                 known = torch.cat([known, z], dim=1)
             loc = (known @ self.maps["x"].T).reshape(n, *self.shape)
             return pyro.sample("x", dist.Normal(loc, self.noise).to_event(len(self.shape)), obs=x)
@@ -139,7 +151,7 @@ class BottomUp(Guide):
 
     def bottom_up(self, features):
         with batch_plate():
-            z_1 = pyro.sample("z_1", self.law.posterior("z_1", self.error, x=features))
+            z_1 = latent("z_1", self.law.posterior("z_1", self.error, x=features), layer=1)
         return {"x": features, "z_1": z_1}
 
     def posterior(self, name, prior, h, features):
@@ -153,7 +165,7 @@ def ordinary(model: LinearGaussian, error: Error = NONE, *, plate=lambda x: batc
         known = {"x": x}
         with plate(x):
             for name in reversed(model.latents):
-                known[name] = pyro.sample(name, model.posterior(name, error, **known))
+                known[name] = latent(name, model.posterior(name, error, **known), layer=layer_of(name))
 
     return guide
 
@@ -210,7 +222,7 @@ class BottomUpAndTopDown(Guide):
 
     def bottom_up(self, features):
         with batch_plate():
-            z_bu = pyro.sample("z_1_bu", self.law.posterior("z_1_bu", x=features))
+            z_bu = latent("z_1_bu", self.law.posterior("z_1_bu", x=features), layer=1)
         return {"x": features, "z_1_bu": z_bu}
 
     def posterior(self, name, prior, h, features):

@@ -18,8 +18,8 @@ class Chain(zoo.Program):
     def forward(self, x=None, *, n=None):
         with zoo.batch_plate():
             rows = len(x) if x is not None else n
-            z_2 = zoo.latent("z_2", normal(torch.zeros(rows, UNITS)))
-            z_1 = zoo.latent("z_1", normal(z_2), z_2)
+            z_2 = zoo.latent("z_2", normal(torch.zeros(rows, UNITS)), layer=2)
+            z_1 = zoo.latent("z_1", normal(z_2), z_2, layer=1)
             return pyro.sample("x", normal(z_1), obs=x)
 
 

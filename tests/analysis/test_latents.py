@@ -8,12 +8,11 @@ import torch
 
 from tests.catalogue import IMAGE, PAIRS, WITHOUT_MEAN, experiment, images_for, images_of, pair
 from tests.contracts import assert_equal_up_to_rounding, operations, seeded, standard_errors
-from tests.linear_gaussian import NONE, BottomUp, TopDown, ordinary, two_layers
+from tests.linear_gaussian import NONE, BottomUp, TopDown, layer_of, ordinary, two_layers
 from zoo import decode, encode, interpolate, log_likelihood, reconstruct, resample, sample
 from zoo.analysis.latents import count_layers, noise_of, slerp
 from zoo.errors import UsageError
 from zoo.infer.joint import Joint
-from zoo.infer.programs import layer_of
 
 
 def layers(name):

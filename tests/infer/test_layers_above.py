@@ -1,9 +1,11 @@
 """L^{>k}: the layers up to k are the prior's, and cost exactly nothing; the others are inferred as before."""
 
+import functools
 import itertools
 import math
 
 import pyro
+import pyro.distributions as dist
 import pyro.poutine as poutine
 import pytest
 import torch
@@ -26,16 +28,27 @@ from tests.linear_gaussian import (
     BottomUp,
     LinearGaussian,
     TopDown,
+    layer_of,
     ordinary,
     two_layers,
 )
-from zoo import ELBO, ImportanceWeighted, above, compile_loss, log_likelihood, log_weights
+from zoo import (
+    ELBO,
+    Guide,
+    ImportanceWeighted,
+    Program,
+    above,
+    batch_plate,
+    compile_loss,
+    latent,
+    log_likelihood,
+    log_weights,
+)
 from zoo.analysis.latents import count_layers
 from zoo.errors import UsageError
 from zoo.infer.importance import evaluating
 from zoo.infer.joint import Joint
 from zoo.infer.objectives import monte_carlo
-from zoo.infer.programs import layer_of
 
 
 def layers(name):
@@ -339,6 +352,47 @@ def test_a_layer_too_many_is_refused_wherever_the_latents_are_drawn(guide):
     model = two_layers()
     with pytest.raises(UsageError, match="from 0 to 2"):
         log_weights(model, above(guide(model), 3), model.images(), 1)
+
+
+class Named(Program):
+    """A hierarchy whose sites are called as their author likes."""
+
+    def forward(self, x):
+        with batch_plate():
+            coarse = latent("coarse", normal(torch.zeros(len(x), 1)), layer=2)
+            fine = latent("fine", normal(coarse), coarse, layer=1)
+            return pyro.sample("x", normal(fine), obs=x)
+
+
+def normal(loc):
+    return dist.Normal(loc, 1.0).to_event(1)
+
+
+class NamedGuide(Guide):
+    def posterior(self, name, prior, h, x):
+        return normal(0.5 * x)
+
+
+def drawn_upward(x, **layers):
+    with batch_plate():
+        for name in ("fine", "coarse"):
+            latent(name, normal(0.5 * x), layer=layers.get(name))
+
+
+def test_layers_are_what_the_model_says_and_not_the_sites_names():
+    x = torch.tensor([[1.0], [3.0]])
+    assert count_layers(Named(), NamedGuide(), x) == 2
+    for guide in (NamedGuide(), functools.partial(drawn_upward, fine=1, coarse=2)):
+        kl = ELBO()(Named(), above(guide, 1)).terms(x).kl
+        assert (kl["fine"] == 0).all()
+        assert (kl["coarse"] != 0).all()
+
+
+def test_a_guide_that_draws_a_hidden_latent_without_its_layer_is_refused():
+    x = torch.tensor([[1.0], [3.0]])
+    log_weights(Named(), drawn_upward, x, 2)
+    with pytest.raises(UsageError, match=r"draws 'fine' without its layer: zoo.latent\('fine', q, layer=1\)"):
+        log_weights(Named(), above(drawn_upward, 1), x, 2)
 
 
 def test_variables_of_no_layer_stay_the_guides():

@@ -17,7 +17,6 @@ from zoo.infer.importance import evaluating
 from zoo.infer.joint import Joint, copies
 from zoo.infer.layers_above import above as infer_above
 from zoo.infer.layers_above import mean_of
-from zoo.infer.programs import layer_of
 
 Latents = dict[str, Tensor]
 
@@ -108,7 +107,8 @@ def interpolate(
             "expected steps >= 2, above >= 0, and images a and b of one shape; got "
             f"{steps}, {above}, {tuple(a.shape)} and {tuple(b.shape)}"
         )
-    ends = [_higher(encode(model, guide, x, mean=mean), above) for x in (a, b)]
+    of_layer = layers(model, guide, a) if above else {}
+    ends = [_higher(encode(model, guide, x, mean=mean), above, of_layer) for x in (a, b)]
     first, last = (copies(noise_of(model, latents), steps) for latents in ends)  # each (steps B, ...)
     t = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device).repeat_interleave(len(a))
     way = {name: slerp(first[name], last[name], t) for name in first}
@@ -141,9 +141,17 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return (length * (of_u * u + of_v * v)).view_as(a)
 
 
+@torch.no_grad()
+def layers(model: Any, guide: Any, x: Tensor) -> dict[str, int]:
+    """The layer of every latent that has one, by site."""
+    with evaluating(model, guide):
+        sites = Joint(model, guide, x[:1]).sample()
+    return {name: site.layer for name, site in sites.items() if site.layer is not None}
+
+
 def count_layers(model: Any, guide: Any, x: Tensor) -> int:
     """The number of latent layers, L; 0 of a model without any."""
-    return max((layer_of(name) or 0 for name in encode(model, guide, x[:1])), default=0)
+    return max(layers(model, guide, x).values(), default=0)
 
 
 class Means(Messenger):
@@ -213,13 +221,13 @@ def _picture(model: Any, n: int, others: AbstractContextManager[Any], given: Giv
     return picture(trace.trace.nodes["x"]["fn"], x)
 
 
-def _higher(latents: Latents, k: int) -> Latents:
+def _higher(latents: Latents, k: int, of_layer: Mapping[str, int]) -> Latents:
     """Those of layers above k, and those of no layer.
 
     Raises:
         UsageError: if there are none.
     """
-    higher = {name: z for name, z in latents.items() if (layer_of(name) or k + 1) > k}
+    higher = {name: z for name, z in latents.items() if of_layer.get(name, k + 1) > k}
     if not higher:
         raise UsageError(
             f"there is no latent in a layer above {k}: take a smaller one, or a model with latents"

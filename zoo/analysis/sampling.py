@@ -13,7 +13,7 @@ from distributions.temperature import at_temperature
 from zoo.errors import UsageError
 from zoo.infer.importance import evaluating
 from zoo.infer.joint import Joint
-from zoo.infer.programs import layer_of
+from zoo.infer.programs import layer_at
 
 
 @torch.no_grad()
@@ -115,14 +115,14 @@ class Tempered(Messenger):
         self.temperature = temperature
 
     def _pyro_sample(self, msg: Any) -> None:
-        temperature = self.temperature_of(msg["name"])
+        temperature = self.temperature_of(msg)
         if temperature != 1 and not msg["is_observed"] and not site_is_subsample(msg):
             msg["fn"] = tempered(msg["fn"], temperature)
 
-    def temperature_of(self, name: str) -> float:
-        """That of the site `name`."""
+    def temperature_of(self, msg: Any) -> float:
+        """That of the message's layer."""
         if isinstance(self.temperature, Mapping):
-            return self.temperature.get(layer_of(name) or 0, 1.0)
+            return self.temperature.get(layer_at(msg) or 0, 1.0)
         return self.temperature
 
 

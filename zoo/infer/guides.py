@@ -66,6 +66,13 @@ class Guide(Program):
         """The posterior that answers the latent `name`; batch shape (B,), event shape the prior's."""
         raise NotImplementedError(f"{type(self).__name__} has no posterior for the latent {name!r}")
 
+    def answer(self, message: Any, features: Any) -> Any:
+        """`posterior` of the latent of a Pyro message, whose ``fn`` is its prior."""
+        return self.posterior(message["name"], message["fn"], message["infer"].get("h"), features)
+
+    def require_drawn(self, message: Any) -> None:
+        """Any latent may be drawn before the model runs."""
+
     def forward(self, x: Tensor) -> None:
         """Sample every latent given x, as an ordinary Pyro guide."""
         if self.model is None:
@@ -149,10 +156,14 @@ class OrdinaryGuide:
         self.program(features)
         return features
 
-    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
-        """There is none.
+    def require_drawn(self, message: Any) -> None:
+        """All latents are drawn before the model runs."""
+
+    def answer(self, message: Any, features: Any) -> Any:
+        """There is no posterior left.
 
         Raises:
-            ValueError: always; the program did not sample `name`.
+            ValueError: always; the program did not sample this latent.
         """
+        name = message["name"]
         raise ValueError(f"the guide does not sample the model's latent {name!r}; add that site to it")

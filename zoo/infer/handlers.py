@@ -20,8 +20,11 @@ from zoo.infer.plates import PerImage
 class Answers(Protocol):
     """What a guide is to the model's run."""
 
-    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
-        """The posterior of the latent `name`, given what the model shows there."""
+    def answer(self, message: Any, features: Any) -> Any:
+        """The posterior of the latent of Pyro's message, whose ``fn`` is its prior."""
+
+    def require_drawn(self, message: Any) -> None:
+        """Check that the guide may have drawn the latent of Pyro's message before the model ran."""
 
 
 class Site(NamedTuple):
@@ -35,6 +38,7 @@ class Site(NamedTuple):
         early: whether the guide drew it before the model ran, so that the prior may depend on it.
         of_model, of_guide: how log probabilities under the prior and the posterior become one term an image.
         drawn_log_q: log q of the value, from the pass that drew it (see `Draws`); None where there is none.
+        layer: of a hierarchy (`zoo.latent`), None where it has none.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Site(NamedTuple):
     of_model: PerImage
     of_guide: PerImage
     drawn_log_q: Tensor | None = None
+    layer: int | None = None
 
     @property
     def observed(self) -> bool:
@@ -146,11 +151,11 @@ class Answer(Messenger):
         name = msg["name"]
         self._priors[name] = msg["fn"]
         if name in self.drawn:
+            self.guide.require_drawn(msg)
             early = self.drawn[name]
             msg["fn"], msg["value"], msg["done"] = early["fn"], early["value"], True
         else:
-            h = msg["infer"].get("h")
-            msg["fn"] = self.guide.posterior(name, msg["fn"], h, self.features)
+            msg["fn"] = self.guide.answer(msg, self.features)
 
     def _pyro_post_sample(self, msg: Any) -> None:
         if site_is_subsample(msg) or msg["infer"].get("_deterministic"):

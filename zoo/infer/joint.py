@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.infer.guides import Guide, OrdinaryGuide
 from zoo.infer.handlers import Answer, Answered, CopiedData, Draws, Recorder, Site, drawn_log_prob
 from zoo.infer.plates import batch_dim, per_image
-from zoo.infer.programs import map_tensors
+from zoo.infer.programs import layer_at, map_tensors
 
 
 class Joint:
@@ -120,7 +120,9 @@ def _sites(answered: dict[str, Answered], drawn: dict[str, Any], images: int, k:
         if early := posterior is not None and name in drawn:
             of_guide = per_image(drawn[name], dim, rows, images)
         log_q = drawn_log_prob(drawn[name] if early else msg)
-        found[name] = Site(name, prior, posterior, msg["value"], early, of_model, of_guide, log_q)
+        found[name] = Site(
+            name, prior, posterior, msg["value"], early, of_model, of_guide, log_q, layer_at(msg)
+        )
     for name, msg in drawn.items():
         if name not in answered:
             _require_auxiliary(name, msg)

@@ -18,7 +18,7 @@ from torch import Size, Tensor, nn
 
 from zoo.errors import UsageError
 from zoo.infer.guides import Guide, OrdinaryGuide
-from zoo.infer.programs import layer_of
+from zoo.infer.programs import layer_at
 
 
 def above(guide: Any, k: int, mean: bool = False) -> "Above":
@@ -28,16 +28,18 @@ def above(guide: Any, k: int, mean: bool = False) -> "Above":
         log_likelihood(model, above(guide, 1), x, k=100)
 
     At k = 0 it is `guide` in law; at the number of layers every latent comes from the prior. Sites of no
-    layer (`zoo.infer.programs.layer_of`), a label ``y`` say, stay the guide's.
+    layer (`zoo.latent`), a label ``y`` say, stay the guide's.
 
     Args:
-        guide: a `Guide`, or any Pyro program. Its parameters are shared.
+        guide: a `Guide`, or any Pyro program. Its parameters are shared. What it draws before the model runs
+            needs its layer there too, ``zoo.latent("z_1", q, layer=1)``.
         k: the highest layer that is not inferred, layer 1 being the nearest to the image.
         mean: layers up to k take the mean of their prior in place of a draw (Havtorn et al. 2021,
             arXiv:2102.08248): less noisy, but a plug-in score and no bound on anything.
 
     Raises:
-        UsageError: if k is negative; at the first use, if the model has fewer than k layers.
+        UsageError: if k is negative; at the first use, if the model has fewer than k layers, or the guide
+            draws one of them without its layer.
     """
     return Above(guide, k, mean=mean)
 
@@ -58,32 +60,48 @@ class Above(Guide):
         """The guide's own."""
         return self.guide.encode(x)
 
-    def bottom_up(self, features: Any) -> "Climb":
+    def bottom_up(self, features: Any) -> "Descent":
         """The guide's own, its draws up to layer k hidden."""
         with Hidden(self.k) as hidden:
             features = self.guide.bottom_up(features)
-        return Climb(features, hidden.top)
+        return Descent(features, hidden.top)
 
-    def posterior(self, name: str, prior: Any, h: Any, features: "Climb") -> Any:
+    def posterior(self, name: str, prior: Any, h: Any, features: "Descent") -> Any:
+        """The guide's own."""
+        return self.guide.posterior(name, prior, h, features.inner)
+
+    def answer(self, message: Any, features: "Descent") -> Any:
         """The prior itself up to layer k, else the guide's posterior.
 
         Raises:
             UsageError: if the model has fewer than k layers.
         """
-        layer = layer_of(name)
+        layer = layer_at(message)
+        features.top = max(features.top, layer or 0)
         if layer is None or layer > self.k:
-            features.top = max(features.top, layer or 0)
-            return self.guide.posterior(name, prior, h, features.inner)
-        features.top = max(features.top, layer)  # the model comes from above: the first is the highest
-        if features.top < self.k:
+            return self.guide.answer(message, features.inner)
+        if features.top < self.k:  # the model comes from above: the first layer is the highest
             raise UsageError(
                 f"expected a layer k from 0 to {features.top}, as many as there are; got {self.k}"
             )
-        return AtMean(prior, name) if self.mean else prior
+        prior = message["fn"]
+        return AtMean(prior, message["name"]) if self.mean else prior
+
+    def require_drawn(self, message: Any) -> None:
+        """Check that a latent of a layer up to k was hidden when the guide drew it.
+
+        Raises:
+            UsageError: if it was not, for the guide drew it without its layer.
+        """
+        name, layer = message["name"], layer_at(message)
+        if layer is not None and layer <= self.k:
+            raise UsageError(
+                f"the guide draws {name!r} without its layer: zoo.latent({name!r}, q, layer={layer})"
+            )
 
 
 @dataclass
-class Climb:
+class Descent:
     """What one run knows on its way down: the guide's features, and the highest layer met so far."""
 
     inner: Any
@@ -102,13 +120,13 @@ class Hidden(Messenger):
         self.k, self.top = k, 0
 
     def _pyro_sample(self, msg: Any) -> None:
-        layer = layer_of(msg["name"])
+        layer = layer_at(msg)
         if layer is None:
             return
         self.top = max(self.top, layer)
         if layer <= self.k:
             msg["name"] = f"{msg['name']}_hidden"
-            msg["infer"] = {**(msg["infer"] or {}), "is_auxiliary": True}
+            msg["infer"] = {**msg["infer"], "is_auxiliary": True, "layer": None}
             msg["mask"] = False
 
 

@@ -5,8 +5,7 @@ Only Pyro's classic ``SVI`` needs those messages to find what to train, so they 
 """
 
 import dataclasses
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyro
@@ -44,31 +43,22 @@ def batch_plate() -> IndepMessenger:
     return IndepMessenger("batch", size=-1, dim=-1)
 
 
-def latent(name: str, prior: Any, h: Any = None) -> Tensor:
-    """Sample the latent variable `name` from `prior`, showing the guide the features `h` known so far."""
-    return pyro.sample(name, prior, infer={"h": h})
+def latent(name: str, distribution: Any, h: Any = None, *, layer: int | None = None) -> Tensor:
+    """Sample the latent variable `name`, in a model from its prior, in a guide from its posterior.
 
-
-def layer_of(name: str) -> int | None:
-    """The layer of a latent site: i of ``z_i``, ``z_i_bu`` and ``z_i_td``, 1 of ``z``; None for others.
-
-    >>> layer_of("z_12_bu"), layer_of("z"), layer_of("y")
-    (12, 1, None)
+    Args:
+        name: of the site.
+        distribution: of the variable.
+        h: features that the model has so far, for the guide to see.
+        layer: of a hierarchy, 1 the nearest to the image; None for a variable of no layer, a label say. The
+            bounds L^{>k}, pictures of what is known above a layer and temperatures by layer go by it.
     """
-    found = re.fullmatch(r"z(?:_(\d+)(?:_bu|_td)?)?", name)
-    return int(found[1] or 1) if found else None
+    return pyro.sample(name, distribution, infer={"h": h, "layer": layer})
 
 
-def index_of(name: str) -> int:
-    """The index i - 1 of the layer of a latent site, in a list of layers.
-
-    Raises:
-        ValueError: if the site is not one of a hierarchy.
-    """
-    layer = layer_of(name)
-    if layer is None:
-        raise ValueError(f"expected a latent of a hierarchy, z_i, z_i_bu or z_i_td; got the site {name!r}")
-    return layer - 1
+def layer_at(message: Mapping[str, Any]) -> int | None:
+    """The layer of the latent variable of a Pyro message, where it has one."""
+    return message["infer"].get("layer")
 
 
 def batch_size(x: Tensor | None, n: int | None) -> int:

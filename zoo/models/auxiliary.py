@@ -48,7 +48,7 @@ class Auxiliary(Program):
     def above(self, n: int) -> Tensor:
         """[z, y] of n images, (n, D + C)."""
         y = latent("y", independent_copies(self.label(), n))  # p(y)
-        z = latent("z", independent_copies(self.prior(), n), y)  # p(z)
+        z = latent("z", independent_copies(self.prior(), n), y, layer=1)  # p(z)
         return torch.cat([z, y], dim=1)
 
 

@@ -17,11 +17,10 @@ Carlo; that of z_L and z^TD in closed form where there is one.
 from collections.abc import Sequence
 from typing import Any
 
-import pyro
 from torch import Tensor, nn
 
 from zoo.infer.guides import Guide
-from zoo.infer.programs import batch_plate, index_of
+from zoo.infer.programs import batch_plate, latent
 from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.layers import Shape
 from zoo.nn.stages import Stage, TwoPaths, joined
@@ -47,6 +46,7 @@ class BIVAGuide(Guide):
         super().__init__(model)
         self.layers: Any = nn.ModuleList(layers)
         self.top = top
+        self.index = {f"z_{i}_td": i - 1 for i in range(1, len(layers))}
 
     def encode(self, x: Tensor) -> Any:
         """d_bu_1, d_td_1 and the parameters of q(z_1^BU | x)."""
@@ -60,7 +60,7 @@ class BIVAGuide(Guide):
         with batch_plate():
             for i, (layer, above) in enumerate(zip(self.layers, self.layers[1:], strict=False), 1):
                 q = layer.posterior_bu.distribution(parameters)
-                z_bu = pyro.sample(f"z_{i}_bu", q)  # q(z_i^BU | x, z_<i^BU)
+                z_bu = latent(f"z_{i}_bu", q, layer=i)  # q(z_i^BU | x, z_<i^BU)
                 d_bu, d_td = above(z_bu, d_td, joined(d_bu, d_td))
                 known[f"z_{i + 1}_td"] = d_td
                 if above.posterior_bu is not None:
@@ -72,7 +72,7 @@ class BIVAGuide(Guide):
         """q(z_L | x, z_<L^BU), or q(z_i^TD | x, z_<i^BU, z_>i) with h = d_p_{i+1}."""
         if name == f"z_{len(self.layers)}":
             return self.top(features[name])
-        layer = self.layers[index_of(name)]
+        layer = self.layers[self.index[name]]
         return layer.posterior_td(layer.merge(features[name], h))
 
 

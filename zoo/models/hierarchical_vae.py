@@ -12,11 +12,10 @@ are drawn before the model runs, so their KL is estimated by Monte Carlo.
 from collections.abc import Sequence
 from typing import Any
 
-import pyro
 from torch import Tensor, nn
 
 from zoo.infer.guides import Guide
-from zoo.infer.programs import batch_plate
+from zoo.infer.programs import batch_plate, latent
 from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.layers import Shape
 from zoo.nn.stages import Stage, Upward
@@ -55,7 +54,8 @@ class BottomUpGuide(Guide):
         d, parameters = features
         with batch_plate():
             for i in range(1, len(self.stages)):
-                z = pyro.sample(f"z_{i}", self.heads[i - 1].distribution(parameters))  # q(z_i | x, z_<i)
+                q = self.heads[i - 1].distribution(parameters)
+                z = latent(f"z_{i}", q, layer=i)  # q(z_i | x, z_<i)
                 d = self.stages[i](z, d if self.skips else None)
                 parameters = self.heads[i].encode(d)
         return parameters

@@ -62,13 +62,15 @@ class Hierarchy(Program):
 
     def latents(self, n: int) -> Tensor:
         """Sample z_L ... z_1 for n images; returns d_p_1."""
-        top = f"z_{len(self.layers) + 1}"
-        d = self.top(latent(top, independent_copies(self.prior(), n)), None)  # p(z_L)
+        top = len(self.layers) + 1
+        z = latent(f"z_{top}", independent_copies(self.prior(), n), layer=top)  # p(z_L)
+        d = self.top(z, None)
         for i, layer in downward(self.layers):
             h = d[-1]  # d_p_{i+1}
             # p(z_i^TD | z_>i) before p(z_i^BU | z_>i): their order in the feature map, as published
-            z = [latent(f"z_{i}{part}", prior(h), h) for part, prior in reversed(layer.parts())]
-            d = layer.decode(joined(*z), d)
+            parts = reversed(layer.parts())
+            z_i = [latent(f"z_{i}{part}", prior(h), h, layer=i) for part, prior in parts]
+            d = layer.decode(joined(*z_i), d)
         return d[-1]
 
 

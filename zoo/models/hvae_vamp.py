@@ -47,8 +47,8 @@ class TwoLevelVAE(Program):
     def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
         """Observe the images x (B, C, H, W), or sample n of them."""
         with batch_plate():
-            z_2 = latent("z_2", independent_copies(self.prior(), batch_size(x, n)))
-            z_1 = latent("z_1", self.conditional(z_2), z_2)
+            z_2 = latent("z_2", independent_copies(self.prior(), batch_size(x, n)), layer=2)
+            z_1 = latent("z_1", self.conditional(z_2), z_2, layer=1)
             return pyro.sample("x", self.likelihood((z_1, z_2)), obs=x)
 
 

@@ -47,9 +47,9 @@ class MarkovVAE(Program):
         """Observe the images x (B, C, H, W), or sample n of them."""
         layers = len(self.conditionals) + 1
         with batch_plate():
-            z = latent(f"z_{layers}", independent_copies(self.prior(), batch_size(x, n)))
+            z = latent(f"z_{layers}", independent_copies(self.prior(), batch_size(x, n)), layer=layers)
             for i in range(layers - 1, 0, -1):
-                z = latent(f"z_{i}", self.conditionals[i - 1](z), z)  # p(z_i | z_{i+1})
+                z = latent(f"z_{i}", self.conditionals[i - 1](z), z, layer=i)  # p(z_i | z_{i+1})
             return pyro.sample("x", self.likelihood(z), obs=x)
 
 
@@ -73,7 +73,8 @@ class MarkovGuide(Guide):
         """Sample z_1 ... z_{L-1}; returns the parameters of q(z_L | z_{L-1})."""
         with batch_plate():
             for i, head in enumerate(self.heads[1:], 1):
-                z = pyro.sample(f"z_{i}", self.heads[i - 1].distribution(parameters))  # q(z_i | z_{i-1})
+                q = self.heads[i - 1].distribution(parameters)
+                z = latent(f"z_{i}", q, layer=i)  # q(z_i | z_{i-1})
                 parameters = head.encode(z)
         return parameters
 

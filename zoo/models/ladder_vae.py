@@ -25,7 +25,6 @@ from torch import Tensor, nn
 
 from distributions import PrecisionWeightedNormal
 from zoo.infer.guides import Guide
-from zoo.infer.programs import index_of
 from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape
@@ -56,6 +55,7 @@ class LadderGuide(Guide):
         self.path = path
         self.top: Any = top
         self.merges: Any = nn.ModuleList(merges)
+        self.index = {f"z_{i}": i - 1 for i in range(1, len(merges) + 1)}
 
     def encode(self, x: Tensor) -> dict[str, Any]:
         """What of every posterior depends on x alone, by site."""
@@ -65,9 +65,9 @@ class LadderGuide(Guide):
 
     def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
         """q(z_L | x), or q(z_i | x, z_>i) with h = d_p_{i+1}."""
-        if name == f"z_{len(self.merges) + 1}":
+        if name not in self.index:
             return self.top.distribution(features[name])
-        return self.merges[index_of(name)].posterior(features[name], prior, h)
+        return self.merges[self.index[name]].posterior(features[name], prior, h)
 
 
 class PrecisionWeighted(nn.Module):

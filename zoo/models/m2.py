@@ -47,7 +47,7 @@ class M2(Program):
         n = batch_size(x, n)
         with batch_plate():
             y = latent("y", independent_copies(self.label(), n))  # p(y)
-            z = latent("z", independent_copies(self.prior(), n), y)  # p(z)
+            z = latent("z", independent_copies(self.prior(), n), y, layer=1)  # p(z)
             return pyro.sample("x", self.likelihood(torch.cat([z, y], dim=1)), obs=x)  # p(x | y, z)
 
 
@@ -95,8 +95,8 @@ class M1M2(Program):
         n = batch_size(x, n)
         with batch_plate():
             y = latent("y", independent_copies(self.label(), n))  # p(y)
-            z_2 = latent("z_2", independent_copies(self.prior(), n), y)  # p(z_2)
-            z_1 = latent("z_1", self.latent(torch.cat([z_2, y], dim=1)))  # p(z_1 | y, z_2)
+            z_2 = latent("z_2", independent_copies(self.prior(), n), y, layer=2)  # p(z_2)
+            z_1 = latent("z_1", self.latent(torch.cat([z_2, y], dim=1)), layer=1)  # p(z_1 | y, z_2)
             return pyro.sample("x", self.likelihood(z_1), obs=x)  # p(x | z_1)
 
 
@@ -121,7 +121,7 @@ class M1M2Guide(Guide):
     def bottom_up(self, features: Any) -> Tensor:
         """Sample z_1 ~ q(z_1 | x)."""
         with batch_plate():
-            return pyro.sample("z_1", self.first.distribution(features))
+            return latent("z_1", self.first.distribution(features), layer=1)
 
     def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
         """q(y | z_1), or q(z_2 | y, z_1) with h = y."""

@@ -19,7 +19,7 @@ from einops import repeat
 from torch import Tensor, nn
 
 from zoo.infer.guides import Guide
-from zoo.infer.programs import Program, batch_plate, batch_size, index_of, latent
+from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.layers import Shape
 
 
@@ -53,7 +53,7 @@ class ResidualHierarchy(Program):
         for i in range(len(self.layers), 0, -1):
             layer = self.layers[i - 1]
             h, prior, shown = layer.prior(h)
-            z = latent(f"z_{i}", prior, shown)  # p(z_i | z_>i)
+            z = latent(f"z_{i}", prior, shown, layer=i)  # p(z_i | z_>i)
             h = layer.update(h, z)
         return h
 
@@ -79,6 +79,7 @@ class ResidualGuide(Guide):
         super().__init__(model)
         self.path = path
         self.posteriors: Any = nn.ModuleList(posteriors)
+        self.index = {f"z_{i}": i - 1 for i in range(1, len(posteriors) + 1)}
         self.sources = list(range(len(posteriors)) if sources is None else sources)
 
     def encode(self, x: Tensor) -> Any:
@@ -87,7 +88,7 @@ class ResidualGuide(Guide):
 
     def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
         """q(z_i | x, z_>i)."""
-        i = index_of(name)
+        i = self.index[name]
         return self.posteriors[i](prior, h, features[self.sources[i]])
 
 

@@ -41,7 +41,7 @@ class VAE(Program):
     def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
         """Observe the images x (B, C, H, W), or sample n of them."""
         with batch_plate():
-            z = latent("z", independent_copies(self.prior(), batch_size(x, n)))
+            z = latent("z", independent_copies(self.prior(), batch_size(x, n)), layer=1)
             return pyro.sample("x", self.likelihood(z), obs=x)
 
 

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from zoo.analysis.active_units import active_units
-from zoo.analysis.latents import count_layers, resample
+from zoo.analysis.latents import count_layers, layers, resample
 from zoo.analysis.pictures import save_grid
 from zoo.analysis.plots import curves
 from zoo.analysis.sampling import reconstruct, sample
 from zoo.infer.importance import evaluating
-from zoo.infer.programs import layer_of
 from zoo.runs.system import System
 from zoo.training.run_folder import RunFolder
 from zoo.training.state import seed_noise
@@ -87,7 +86,8 @@ def units_in_use(model: Any, guide: Any, x: Tensor) -> dict[str, float]:
     if len(x) < 2:
         return {}
     found = active_units(model, guide, x, samples=UNITS_SAMPLES)
-    return {f"validation/active_units/{site}": float(n) for site, n in found.items() if layer_of(site)}
+    shown = layers(model, guide, x)
+    return {f"validation/active_units/{site}": float(n) for site, n in found.items() if site in shown}
 
 
 @torch.no_grad()
