@@ -16,7 +16,7 @@ from distributions.fixed_point import iterate
 
 
 @dataclass
-class Task:
+class SamplingTask:
     r"""The arguments of a sampler.
 
     Attributes:
@@ -41,21 +41,21 @@ class Task:
         drawn = draw(self.head(self.network(x, self.context)), self.noise)
         return torch.where(self.free, drawn, x)
 
-    def rows(self, index: Tensor) -> "Task":
-        """Of some of the samples."""
+    def rows(self, index: Tensor) -> "SamplingTask":
+        """The task of some of the samples."""
         context = None if self.context is None else self.context[index]
         parts = (self.noise[index], self.start[index], self.free[index])
-        return Task(self.network, self.head, context, *parts, self.progress)
+        return SamplingTask(self.network, self.head, context, *parts, self.progress)
 
 
-Sampler = Callable[[Task], Tensor]
+Sampler = Callable[[SamplingTask], Tensor]
 
 
 def no_progress(share: float) -> None:
     """Ignores the progress of a sampler."""
 
 
-def ancestral(task: Task) -> Tensor:
+def ancestral(task: SamplingTask) -> Tensor:
     """Site after site, one pass each: the definition, and the slowest."""
     x, sites = task.start, task.network.sites
     count = int(sites.max()) + 1
@@ -65,7 +65,7 @@ def ancestral(task: Task) -> Tensor:
     return x
 
 
-def fixed_point(task: Task) -> Tensor:
+def fixed_point(task: SamplingTask) -> Tensor:
     """Iterate x <- f(x, noise) until nothing changes (`distributions.fixed_point`)."""
     return iterate(
         lambda x, index: task.rows(index).step(x),

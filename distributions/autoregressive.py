@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from distributions.ancestral import Sampler, Task, fixed_point, no_progress
+from distributions.ancestral import Sampler, SamplingTask, fixed_point, no_progress
 from distributions.draws import uniforms
 from distributions.temperature import at_temperature
 
 
 class Network(Protocol):
-    r"""What tells every element of x the features of those before it.
+    r"""Protocol of networks that compute features of every element of x from the elements before it.
 
     Attributes:
         event_shape: (C, \*space), (C, H, W) for images.
         sites: integers of that shape, the number of each element's site, 0 .. S - 1. An element's features
-            depend on x at sites of smaller numbers alone; the elements of one site are drawn together.
+            depend only on x at sites of smaller numbers; the elements of one site are drawn together.
         context_shape: shape of one context, None if the network takes none.
         sampler: the network's own `Sampler`; optional.
     """
@@ -80,7 +80,7 @@ class Autoregressive(dist.TorchDistribution):
 
     @constraints.dependent_property(is_discrete=True)
     def support(self) -> Any:
-        """That of the factors."""
+        """The support of the factors."""
         return self.head(self.network(self._blank(1), self._contexts(1))).support
 
     def factors(self, x: Tensor) -> Any:
@@ -121,7 +121,7 @@ class Autoregressive(dist.TorchDistribution):
         return new
 
     def with_progress(self, progress: Callable[[float], None]) -> "Autoregressive":
-        """The same; its samplers tell `progress` the share that is done, up to 1."""
+        """The same; its samplers call `progress` with the share that is done, up to 1."""
         new = copy.copy(self)
         new.progress = progress
         return new
@@ -148,12 +148,12 @@ class Autoregressive(dist.TorchDistribution):
         with evaluating(self.network):
             return self.sampler(self._task(x, known))
 
-    def _task(self, x: Tensor, known: Tensor | None) -> Task:
+    def _task(self, x: Tensor, known: Tensor | None) -> SamplingTask:
         first = self._blank(1)
         size = uniforms(self.head(self.network(first, self._contexts(1))))
         x = x.reshape(-1, *self.event_shape).to(first)
         free = torch.ones_like(x, dtype=torch.bool) if known is None else ~known.reshape(x.shape)
-        return Task(
+        return SamplingTask(
             network=self.network,
             head=self.head,
             context=self._contexts(len(x)),

@@ -1,4 +1,4 @@
-"""What the normals that are built from other normals share."""
+"""Access to the parameters of a normal, for normals that are built from others."""
 
 from torch.distributions import Distribution, Independent, Normal
 

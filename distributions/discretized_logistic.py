@@ -37,7 +37,7 @@ class DiscretizedLogistic(dist.TorchDistribution):
         log_scale: log s; broadcasts with ``loc``.
         levels: K, at least 2; 256 for 8-bit images, 32 for 5-bit ones.
         min_log_scale: lower limit put on log s, with zero gradient below it. PixelCNN++ sets -7,
-            NVAE -8; None leaves log s alone.
+            NVAE -8; None leaves log s unbounded.
 
     Shapes:
         batch: ``loc`` and ``log_scale`` broadcast; event: (). Half precision becomes float32.
@@ -94,7 +94,7 @@ class DiscretizedLogistic(dist.TorchDistribution):
         return log_mass(self.grid.level(value), self.loc, self.log_scale, grid=self.grid)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws a logistic variable and rounds it to the grid, as ``log_prob`` has it."""
+        """Draw a logistic variable and round it to the grid."""
         shape = self._extended_shape(sample_shape)
         return self.draw(torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device))
 
@@ -188,7 +188,7 @@ def limited_log_scale(log_scale: Tensor, minimum: float | None) -> Tensor:
 
 
 def log_temperature(temperature: float) -> float:
-    """Log t.
+    """Log t of a temperature t.
 
     Raises:
         ValueError: if t is not positive.

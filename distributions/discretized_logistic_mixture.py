@@ -37,7 +37,7 @@ class DiscretizedLogisticMixture(dist.TorchDistribution):
             None: channels are independent given the component.
         levels: number of values of a sub-pixel; 256 for 8-bit images, 32 for 5-bit ones.
         min_log_scale: lower limit put on log s, with zero gradient below it. PixelCNN++ sets -7,
-            NVAE -8; None leaves log s alone.
+            NVAE -8; None leaves log s unbounded.
 
     Shapes:
         batch: *B; event: (C, H, W) for any C >= 1. Half precision becomes float32.
@@ -80,7 +80,7 @@ class DiscretizedLogisticMixture(dist.TorchDistribution):
 
     @property
     def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        """No parameter may be NaN."""
+        """Constraints of the parameters: none may be NaN."""
         names = ["logits", "loc", "log_scale"]
         if self.coefficients is not None:
             names.append("coefficients")

@@ -49,5 +49,5 @@ def _(p: torch.distributions.Normal, u: Tensor) -> Tensor:
 
 
 def uniforms(p: Any) -> int:
-    """U: one uniform a channel; a mixture takes one more, for the component."""
+    """U: one uniform per channel; a mixture takes one more, for the component."""
     return int(p.event_shape[0]) + isinstance(p, DiscretizedLogisticMixture)

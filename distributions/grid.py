@@ -1,4 +1,4 @@
-"""The values that a quantised sub-pixel can take, as a constraint that can also explain itself."""
+"""The values that a quantised sub-pixel can take, as a constraint with an error message."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Uniform noise as what it stands for."""
+"""Uniform noise for quantile functions."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Precision-weighted normal (Ladder VAE, arXiv:1602.02282): two opinions merged."""
+"""Precision-weighted normal (Ladder VAE, arXiv:1602.02282): a product of two normals."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class PrecisionWeightedNormal(dist.Normal):
 
         1/σ² = 1/σ₁² + 1/σ₂²,    μ = σ² (μ₁/σ₁² + μ₂/σ₂²).
 
-    In the Ladder VAE: what the image says of z (bottom-up) and what the prior says (top-down).
+    In the Ladder VAE: the bottom-up estimate from the image and the top-down prior.
 
     Args:
         first: N(μ₁, σ₁²), a ``Normal`` or an ``Independent`` one, whose base is then used: wrap the

@@ -1,4 +1,4 @@
-r"""Autoregressive flows: each element changes as the elements before it say.
+r"""Autoregressive flows: an elementwise transform parameterised by the preceding elements.
 
     y_i = f(x_i; net(x_<i, context)_i),   log |det dy/dx| = sum_i log f'(x_i)
 
@@ -40,7 +40,7 @@ class Autoregressive(Flow):
         reverse: whether the order is the opposite one; alternate it.
         net: another network in its place, in any order of its own: called with x and the context or None, it
             returns (\*batch, P D) or (\*batch, P C, H, W) where the P parameters of an element depend on the
-            elements before it alone.
+            preceding elements only.
         context: shape of one context, if there is any.
 
     Shapes: x (\*batch, \*event_shape); log |det| (\*batch).
@@ -134,7 +134,8 @@ class IAF(Autoregressive):
     Inverse:    x_i = (y_i - t_i) exp(-s_i),   i after i
     log |det|:  sum_i s_i
 
-    The one for a posterior, whose own samples alone are scored; those come with their density, in one pass.
+    Suited to posteriors, of which only their own samples are scored: a sample comes with its density in one
+    pass (`distributions.rsample_and_log_prob`).
 
     Args:
         event_shape: D or (C, H, W).

@@ -1,4 +1,4 @@
-"""Several flows in a row as one."""
+"""The composition of several flows."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ class Composed(Flow):
         flows: at least one, the first of them applied first; those that are conditional all get the context.
 
     Raises:
-        ValueError: if there is none, if one does not take what the one before returns, or if two are
+        ValueError: if there is none, if a flow returns another shape than the next one takes, or if two are
             conditional on contexts of different shapes.
     """
 

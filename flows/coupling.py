@@ -1,4 +1,4 @@
-r"""Couplings: one part of an event passes, and tells how each element of the other part changes.
+r"""Couplings: an elementwise transform of one part of an event, parameterised by the other part.
 
     x = (x_a, x_b),   y_a = x_a,   y_b = f(x_b; net(x_a, context))
 

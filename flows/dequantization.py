@@ -29,6 +29,9 @@ class Bins(constraints.Constraint):
 
     The first bin reaches down to -∞ and the last one up to ∞. Levels k are floats that hold whole numbers.
 
+    The pixels are those of a `distributions.Grid` of other units; its bins are another thing, intervals
+    around each pixel, where these are L equal parts of [0, 1].
+
     Args:
         levels: L, at least 2.
 
@@ -54,7 +57,7 @@ class Bins(constraints.Constraint):
         return self.grid.check(2 * value - 1)
 
     def level(self, x: Tensor) -> Tensor:
-        """The nearest k."""
+        """The level k whose value is nearest to x."""
         return self.grid.level(2 * x - 1)
 
     def value(self, level: Tensor) -> Tensor:
@@ -95,16 +98,16 @@ class Quantized(dist.TorchDistribution):
 
     @property
     def support(self) -> Any:
-        """The grid of x."""
+        """The pixels x = k / (L - 1)."""
         return constraints.independent(self.bins, EVENT_DIM)
 
     @property
     def mean(self) -> Tensor:
-        """The one x that there is."""
+        """The x in whose bin y lies."""
         return self.bins.value(self.bins.containing(self.y))
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """The one x that there is."""
+        """The x in whose bin y lies."""
         return self.mean.expand(self._extended_shape(torch.Size(sample_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -121,7 +124,7 @@ class Quantized(dist.TorchDistribution):
         return Quantized(y, self.bins.levels, validate_args=self._validate_args)
 
 
-class IntoBin(OnePassTransform):
+class BinTransform(OnePassTransform):
     r"""y = (k + u) / L for noise u in [0, 1), k the level of x; log |det dy/du| = -D log L.
 
     Rounding never carries y into the next bin.
@@ -142,16 +145,16 @@ class IntoBin(OnePassTransform):
 
     @property
     def inv(self) -> ConditionedInverse:
-        """U of y."""
+        """The inverse, from y to the noise u."""
         return ConditionedInverse(self)
 
     def call_and_log_det(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Y of the noise."""
+        """Y of the noise u and log |det dy/du|."""
         y = (self.level + x) / self.levels
         return torch.minimum(y, torch.nextafter(self.upper, self.lower)), self._log_det(y)
 
     def inverse_and_log_det(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The noise, off 0 and 1 by the rounding error of float numbers at least."""
+        """The noise u, at least a rounding error off 0 and 1, and log |det du/dy|."""
         u = y * self.levels - self.level
         eps = torch.finfo(u.dtype).eps
         return u.clamp(eps, 1 - eps), -self._log_det(u)
@@ -176,13 +179,13 @@ class VariationalDequantization(TransformedDistribution):
         x: images (\*batch, C, H, W), x = k / (L - 1).
         levels: L.
         noise: distribution over u in (0, 1)^D, event shape (C, H, W), batch shape () or \*batch: flows that
-            end in ``flows.Logit(event_shape, alpha=0.0)``, say, whose one pass serves sample and density.
+            end in ``flows.Logit(event_shape, alpha=0.0)``, for example.
 
     Shapes: batch shape \*batch, event shape (C, H, W). Support: the bin of x; -∞ outside.
     """
 
     def __init__(self, x: Tensor, levels: int, noise: Any, *, validate_args: bool | None = None) -> None:
-        super().__init__(noise, [IntoBin(x, levels)], validate_args=validate_args)
+        super().__init__(noise, [BinTransform(x, levels)], validate_args=validate_args)
 
     def log_prob(self, value: Tensor) -> Tensor:
         r"""Log q(y | x), (\*batch), in nats."""

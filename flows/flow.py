@@ -1,4 +1,4 @@
-r"""The base of all flows: a Pyro transform and a module in one, invertible, conditional where it says so."""
+"""The base of all flows: a Pyro transform that is also a module, optionally conditional on a context."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -70,7 +70,7 @@ class Flow(OnePassTransform, TransformModule):
         return self._backward(y, context)
 
     def condition(self, context: Tensor) -> "Conditioned":
-        r"""The transform at this context (\*batch, \*context_shape): no module, and short-lived."""
+        r"""The transform at this context (\*batch, \*context_shape): not a module, and short-lived."""
         return Conditioned(self, context)
 
     def forward_shape(self, shape: Sequence[int]) -> torch.Size:
@@ -118,7 +118,7 @@ class InverseMixin:
 
     @property
     def inv(self) -> Any:
-        """The original itself."""
+        """The original flow."""
         return self.original
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ class InverseMixin:
         return self.original(y)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        """Minus the original's."""
+        """Minus the original's log |det|."""
         return -self.original.log_abs_det_jacobian(y, x)
 
     def forward_shape(self, shape: Sequence[int]) -> torch.Size:
@@ -165,7 +165,7 @@ class Inverse(InverseMixin, Flow):
 
 
 class Conditioned(OnePassTransform):
-    r"""A flow with the context it is to be used at.
+    r"""A flow at a given context.
 
     Its batch is at least that of the context: ``TransformedDistribution`` expands its base to it.
 
@@ -186,11 +186,11 @@ class Conditioned(OnePassTransform):
         return ConditionedInverse(self)
 
     def call_and_log_det(self, x: Tensor) -> Pass:
-        """See `Flow`."""
+        """Y and log |det dy/dx|, see `Flow`."""
         return self.flow.call_and_log_det(x, self.context)
 
     def inverse_and_log_det(self, y: Tensor) -> Pass:
-        """See `Flow`."""
+        """X and log |det dx/dy|, see `Flow`."""
         return self.flow.inverse_and_log_det(y, self.context)
 
     def forward_shape(self, shape: Sequence[int]) -> torch.Size:
@@ -208,7 +208,7 @@ class Conditioned(OnePassTransform):
 
 
 class ConditionedInverse(InverseMixin, OnePassTransform):
-    """The inverse of a flow with its context.
+    """The inverse of a flow at a given context.
 
     Args:
         original: the conditioned flow.
@@ -220,11 +220,11 @@ class ConditionedInverse(InverseMixin, OnePassTransform):
         self.domain, self.codomain = original.codomain, original.domain
 
     def call_and_log_det(self, x: Tensor) -> Pass:
-        """See `Flow`."""
+        """The original's x and log |det dx/dy|."""
         return self.original.inverse_and_log_det(x)
 
     def inverse_and_log_det(self, y: Tensor) -> Pass:
-        """See `Flow`."""
+        """The original's y and log |det dy/dx|."""
         return self.original.call_and_log_det(y)
 
 

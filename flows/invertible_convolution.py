@@ -52,7 +52,7 @@ class InvertibleConv(Flow):
         self.triangles = nn.Parameter(torch.zeros(channels, channels))
 
     def weight(self) -> Tensor:
-        """W, (C, C)."""
+        """The matrix W, (C, C)."""
         with _without_autocast(self.triangles):
             lower, upper = self._factors()
             return self.rotation @ (lower @ upper)
@@ -66,7 +66,7 @@ class InvertibleConv(Flow):
         return torch.linalg.solve_triangular(upper, half, upper=True)
 
     def _factors(self) -> tuple[Tensor, Tensor]:
-        """L and U with its diagonal."""
+        """The triangular factors L and U."""
         triangles = self.triangles * self.gain
         identity = torch.eye(len(triangles), dtype=triangles.dtype, device=triangles.device)
         return triangles.tril(-1) + identity, triangles.triu(1) + identity * self.log_scale.exp()

@@ -1,4 +1,4 @@
-"""Multi-scale flows: at every scale some channels are done, and the flow goes on with the others."""
+"""Multi-scale flows: at every scale some channels are factored out, the others continue."""
 
 from collections.abc import Callable, Sequence
 
@@ -78,9 +78,9 @@ def multi_scale(
         return Composed(last(as_image_shape(event_shape)))
     squeeze = Squeeze(event_shape)
     channels, *pixels = squeeze.event_shape
-    going_on = (channels // 2, *pixels)
+    remaining = (channels // 2, *pixels)
     deeper = (
-        [] if scales == 1 else [multi_scale(going_on, steps, scales=scales - 1, outside=outside, last=last)]
+        [] if scales == 1 else [multi_scale(remaining, steps, scales=scales - 1, outside=outside, last=last)]
     )
     return Composed(
         [

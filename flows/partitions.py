@@ -1,4 +1,4 @@
-r"""Which part of an event passes a coupling unchanged and which part changes.
+r"""Partitions of an event: the elements that a coupling leaves unchanged and those that it transforms.
 
 A partition has ``split(x)``, the two parts (what the network sees, what changes), and
 ``join(kept, changed)``, the event again; ``kept_shape`` and ``changed_shape`` are the parts' shapes.
@@ -14,7 +14,7 @@ from flows.flow import Shape
 
 
 class Partition(Protocol):
-    """See the module's docstring."""
+    """Protocol of partitions."""
 
     kept_shape: Shape
     changed_shape: Shape
@@ -23,7 +23,7 @@ class Partition(Protocol):
         """What is kept and what changes."""
 
     def join(self, kept: Tensor, changed: Tensor) -> Tensor:
-        """The event made of both."""
+        """The event joined from both parts."""
 
     def log_det(self, terms: Tensor) -> Tensor:
         """Sum over one event of the changing elements' log derivatives."""
@@ -52,16 +52,16 @@ class Halves(nn.Module):
         self.kept_shape, self.changed_shape = (kept, *rest), (changed, *rest)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Both halves."""
+        """The half that is kept and the one that changes."""
         first, second = x.split(self.sizes, dim=self.dim)
         return (second, first) if self.flip else (first, second)
 
     def join(self, kept: Tensor, changed: Tensor) -> Tensor:
-        """The event made of both."""
+        """The event joined from both parts."""
         return joined([changed, kept] if self.flip else [kept, changed], dim=self.dim)
 
     def log_det(self, terms: Tensor) -> Tensor:
-        """Their sum."""
+        """The sum of the log derivatives over the event."""
         return terms.sum(tuple(range(self.dim, 0)))
 
 
@@ -95,11 +95,11 @@ class Alternate(nn.Module):
         return (even, odd) if self.flip else (odd, even)
 
     def join(self, kept: Tensor, changed: Tensor) -> Tensor:
-        """The event made of both."""
+        """The event joined from both parts."""
         return joined([kept, changed], dim=-1)[..., self.order]
 
     def log_det(self, terms: Tensor) -> Tensor:
-        """Their sum."""
+        """The sum of the log derivatives over the event."""
         return terms.sum(-1)
 
 
@@ -132,7 +132,7 @@ class Masked(nn.Module):
         return torch.where(self.mask, x, 0.0), x
 
     def join(self, kept: Tensor, changed: Tensor) -> Tensor:
-        """Each element from its part."""
+        """The kept elements of one tensor with the changed ones of the other."""
         return torch.where(self.mask, kept, changed)
 
     def log_det(self, terms: Tensor) -> Tensor:

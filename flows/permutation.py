@@ -46,7 +46,7 @@ class Permutation(Flow):
 
     @classmethod
     def reverse(cls, event_shape: int | Sequence[int]) -> "Permutation":
-        """The last first."""
+        """The permutation that reverses the order."""
         size = event_shape if isinstance(event_shape, int) else event_shape[0]
         return cls(event_shape, order=range(size)[::-1])
 

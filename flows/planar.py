@@ -13,7 +13,7 @@ from flows.root_finding import solve_increasing
 
 
 class Planar(Flow):
-    r"""A stretch along w: all points of a plane across it move alike.
+    r"""A stretch along w: all points of a hyperplane orthogonal to w move alike.
 
     Forward:    y = x + u tanh(w.x + b)
     Inverse:    x = y - u tanh(a + b),  a the root of a + w.u tanh(a + b) = w.y
@@ -75,7 +75,7 @@ def _invertible(w: Tensor, u: Tensor) -> Pass:
 
 
 class _Line:
-    """What happens along w: a + c tanh(a + b), c = w.u."""
+    """The map of the coordinate a along w: a + c tanh(a + b), c = w.u."""
 
     def __init__(self, c: Tensor, b: Tensor) -> None:
         self.c, self.b = c, b

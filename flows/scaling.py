@@ -1,4 +1,4 @@
-"""The diagonal that ends NICE."""
+"""Scaling by a diagonal matrix, the last layer of NICE."""
 
 from collections.abc import Sequence
 

@@ -1,9 +1,9 @@
 """Flows around anything that returns a distribution: a prior, a posterior, a likelihood.
 
-Such a part is a module that, called with b (a prior with nothing), returns p(a | b). It may tell what of it
-depends on b alone: ``encode(b)`` returns tensors with b's batch dimension and ``distribution(encode(b))`` is
-``part(b)``. Then its networks run once an image, however many samples are drawn. Any callable without these
-two works as well, only slower.
+Such a part is a module that, called with b (a prior with nothing), returns p(a | b). It may separate the
+computation that depends only on b: ``encode(b)`` returns tensors with b's batch dimension and
+``distribution(encode(b))`` is ``part(b)``. Then its networks run once per image, however many samples are
+drawn. A callable without these two methods works as well, but is slower.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ class Transformed(nn.Module):
         a = f_n(... f_1(a_0; c(b)); c(b)),   a_0 ~ part(b)
 
     Args:
-        part: whatever returns the distribution of a_0.
+        part: returns the distribution of a_0.
         flows: a flow, or several, the first of them applied first.
         context: c, called with b, returns (B, K) or (B, K, H, W) for the flows made with a context; encoded
-            once an image.
+            once per image.
 
     Raises:
         ValueError: if a flow needs a context and there is none, or the other way round.
@@ -45,7 +45,7 @@ class Transformed(nn.Module):
         self._check()
 
     def encode(self, b: Tensor) -> Any:
-        """What the part makes of b alone, and the context."""
+        """The part's features of b, and the context."""
         return encoded(self.part, b), self._context(b)
 
     def distribution(self, features: Any) -> Any:
@@ -82,12 +82,12 @@ def transformed(part: Any, flows: Any, *, context: Any = None) -> Transformed:
 
 
 def encoded(part: Any, b: Tensor) -> Any:
-    """What `part` can compute from b before it is sampled; b itself where it does not say."""
+    """The features that `part` computes from b; b itself where it has no ``encode``."""
     return part.encode(b) if _is_split(part) else b
 
 
 def distribution_of(part: Any, features: Any) -> Any:
-    """The distribution of `part` from what `encoded` returned."""
+    """The distribution of `part` from its features, see `encoded`."""
     return part.distribution(features) if _is_split(part) else part(features)
 
 

@@ -1,4 +1,4 @@
-"""Whole flows by name: each builder takes an event's shape and returns one transform."""
+"""Complete flows by name: each builder takes an event's shape and returns one transform."""
 
 from flows.builders.autoregressive import iaf, maf
 from flows.builders.coupling import nice, real_nvp

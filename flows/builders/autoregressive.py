@@ -1,4 +1,4 @@
-"""Several autoregressive flows in a row, the order reversed from one to the next."""
+"""Sequences of autoregressive flows, the order of the elements reversed from one to the next."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ def iaf(
     hidden: Sequence[int] | None = None,
     **options: Any,
 ) -> Composed:
-    r"""Inverse autoregressive flow, arXiv:1606.04934: a pass a layer to sample and score.
+    r"""Inverse autoregressive flow, arXiv:1606.04934: one pass per layer to sample and score.
 
     Args:
         event_shape: D or (C, H, W).
@@ -40,7 +40,7 @@ def maf(
     hidden: Sequence[int] | None = None,
     **options: Any,
 ) -> Composed:
-    r"""Masked autoregressive flow, arXiv:1705.07057: a pass a layer to score data.
+    r"""Masked autoregressive flow, arXiv:1705.07057: one pass per layer to score data.
 
     Args:
         event_shape: D or (C, H, W).

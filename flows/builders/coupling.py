@@ -1,4 +1,4 @@
-"""Flows made of couplings alone: NICE and RealNVP."""
+"""Flows made only of couplings: NICE and RealNVP."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,8 @@ def nice(
 ) -> Composed:
     """NICE (Dinh, Krueger & Bengio 2014), arXiv:1410.8516: additive couplings and one factor a dimension.
 
-    The odd and the even features take turns to tell how much the others move. Images are vectors to it.
+    The odd and the even features alternate in determining the shift of the others. Images are treated as
+    vectors.
 
     Args:
         event_shape: D or (C, H, W).

@@ -1,4 +1,4 @@
-"""Planar flows in a row."""
+"""A sequence of planar flows."""
 
 from collections.abc import Sequence
 

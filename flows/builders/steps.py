@@ -1,4 +1,4 @@
-"""What several builders share."""
+"""Steps and checks shared by several builders."""
 
 from collections.abc import Callable
 

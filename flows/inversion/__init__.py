@@ -1,1 +1,1 @@
-"""How autoregressive flows are inverted: element after element, or all at once until they stand still."""
+"""Inversion of autoregressive flows: element by element, or of all at once until convergence."""

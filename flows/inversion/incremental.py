@@ -3,7 +3,7 @@ r"""The exact inverse of a MADE at the cost of about one pass.
     x_r = f^-1(y_r; net_r(x_<r))   for r = 0 .. D - 1 in the order of the elements
 
 A unit of degree m is final as soon as the first m elements are known. So step r evaluates the units of
-degree r alone: between all steps every weight is used once. Units are rows and samples are columns,
+degree r only: between all steps every weight is used once. Units are rows and samples are columns,
 (H, N); sorted by degree, the units that are known come first and each step works on contiguous rows.
 """
 
@@ -66,7 +66,7 @@ class _Last:
     values: Tensor
 
     def parameters(self, rank: int) -> Tensor:
-        """Those of the element of that rank, (P, N)."""
+        """The parameters of the element of that rank, (P, N)."""
         known = bisect_right(self.degrees_below, rank)
         return self.values[rank].addmm_(self.weight[rank, :, :known], self.below[:known])
 

@@ -26,7 +26,7 @@ def jacobi(step: Step, y: Tensor, context: Tensor | None, *, event_dim: int) -> 
     contexts = None if context is None else samples(context, context.dim() - len(batch))
 
     def next_(x: Tensor, rows: Tensor) -> Tensor:
-        return _tame(step(x, targets[rows], None if contexts is None else contexts[rows]))
+        return _finite(step(x, targets[rows], None if contexts is None else contexts[rows]))
 
     with torch.no_grad():
         x = iterate(
@@ -52,7 +52,7 @@ def moved(change: Tensor, value: Tensor) -> Tensor:
     return change > torch.finfo(value.dtype).eps ** 0.75 * (1 + size)
 
 
-def _tame(x: Tensor) -> Tensor:
-    """X without what is not finite: elements still on their way must not spoil exact ones (0 * inf)."""
+def _finite(x: Tensor) -> Tensor:
+    """X with finite values only: elements that have not converged must not spoil exact ones (0 * inf)."""
     limit = torch.finfo(x.dtype).max ** 0.5
     return x.nan_to_num(0.0).clamp(-limit, limit)

@@ -1,1 +1,1 @@
-"""Networks that tell flows their parameters; each is called with x and a context or None."""
+"""Conditioner networks: each is called with x and a context, or None, and returns a flow's parameters."""

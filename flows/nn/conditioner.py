@@ -1,4 +1,4 @@
-"""The networks of couplings: any function of what passes and of the context."""
+"""The conditioners of couplings: functions of the elements that pass unchanged and of the context."""
 
 import itertools
 import math
@@ -37,7 +37,7 @@ class MLP(nn.Module):
         *hidden_layers, last = itertools.pairwise(widths)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in hidden_layers)
         self.layers.append(DenseOutput(*last))
-        self.context = None if context is None else FromContext(context, (widths[1],))
+        self.context = None if context is None else ContextProjection(context, (widths[1],))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The output for x and the context."""
@@ -67,7 +67,7 @@ class ConvNet(nn.Module):
         *hidden_layers, last = zip(itertools.pairwise(widths), kernels, strict=True)
         self.layers = nn.ModuleList(nn.Conv2d(a, b, k, padding=k // 2) for (a, b), k in hidden_layers)
         self.layers.append(ConvOutput(*last[0], last[1]))
-        self.context = None if context is None else FromContext(context, (widths[1], *in_shape[1:]))
+        self.context = None if context is None else ContextProjection(context, (widths[1], *in_shape[1:]))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The output for x and the context."""
@@ -82,8 +82,8 @@ class ConvNet(nn.Module):
         return h.reshape(*batch, *h.shape[1:])
 
 
-class FromContext(nn.Module):
-    r"""What a context adds to the first hidden layer, a linear map of (\*batch, K) or (\*batch, K, H, W).
+class ContextProjection(nn.Module):
+    r"""What is added to the first hidden layer: a linear map of a context (\*batch, K) or (\*batch, K, H, W).
 
     Args:
         context: shape of one context: a vector for either kind of layer, or a map of the layer's resolution

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from flows.flow import Shape
 from flows.nn.activations import concat_elu
-from flows.nn.conditioner import FromContext, over_images
+from flows.nn.conditioner import ContextProjection, over_images
 from flows.nn.output import ConvOutput
 
 
@@ -42,7 +42,7 @@ class GatedConvNet(nn.Module):
         super().__init__()
         shape = (width, *in_shape[1:])
         self.first = nn.Conv2d(in_shape[0], width, 3, padding=1)
-        self.context = None if context is None else FromContext(context, shape)
+        self.context = None if context is None else ContextProjection(context, shape)
         self.others = nn.Sequential()
         for _ in range(blocks):
             self.others.append(GatedConv(width))
@@ -68,7 +68,7 @@ class GatedConv(nn.Module):
         self.norm = ChannelNorm(width)
 
     def forward(self, h: Tensor) -> Tensor:
-        """See the class."""
+        """The block's output."""
         change = self.gate(concat_elu(self.conv(concat_elu(h))))
         return self.norm(h + F.glu(change, dim=1))
 
@@ -88,7 +88,7 @@ class GatedAttention(nn.Module):
         self.norm = ChannelNorm(width)
 
     def forward(self, h: Tensor) -> Tensor:
-        """See the class."""
+        """The block's output."""
         qkv = self.queries_keys_values(h + self.position)
         q, k, v = rearrange(qkv, "n (three heads c) h w -> three n heads (h w) c", three=3, heads=self.heads)
         seen = F.scaled_dot_product_attention(q, k, v)
@@ -100,5 +100,5 @@ class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of every pixel; (N, C, H, W) to the same."""
 
     def forward(self, h: Tensor) -> Tensor:
-        """See the class."""
+        """The normalised map."""
         return super().forward(h.movedim(1, -1)).movedim(-1, 1)

@@ -6,7 +6,7 @@ Every unit has a degree m: it may depend on the first m elements of the order an
     a hidden unit of degree m feeds units of degree                   m' >= m
     the parameters of the element of rank r are units of degree       r
 
-so that they depend on the elements of lower ranks alone.
+so that they depend on the elements of lower ranks only.
 """
 
 import itertools
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows.inversion.incremental import incremental
-from flows.nn.conditioner import FromContext, dense
+from flows.nn.conditioner import ContextProjection, dense
 from flows.nn.output import gain, zero
 
 
@@ -66,7 +66,7 @@ class MADE(nn.Module):
         *hidden_masks, last = (after[:, None] >= before for before, after in itertools.pairwise(units))
         self.layers = nn.ModuleList(MaskedLinear(mask) for mask in hidden_masks)
         self.layers.append(MaskedLinear(last, gain=gain(last.shape[1])))
-        self.context = None if context is None else FromContext(context, (len(units[1]),))
+        self.context = None if context is None else ContextProjection(context, (len(units[1]),))
         zero(self.layers[-1])
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -93,11 +93,11 @@ class MaskedLinear(nn.Linear):
         self.register_buffer("mask", gain * mask.to(self.weight.dtype))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Y."""
+        """The masked layer's output."""
         return F.linear(x, self.masked_weight(), self.bias)
 
     def masked_weight(self) -> Tensor:
-        """Gain (W * mask)."""
+        """The weight as it is used, gain (W * mask)."""
         return self.weight * self.mask
 
 

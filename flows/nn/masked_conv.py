@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows.flow import Shape
-from flows.nn.conditioner import FromContext
+from flows.nn.conditioner import ContextProjection
 from flows.nn.output import gain, zero
 
 
@@ -138,7 +138,7 @@ class MaskedConvNet(nn.Module):
         self.last = MaskedConv2d(
             hidden[-1], size * colors, 1, include_current=True, colors=colors, gain=gain(hidden[-1])
         )
-        self.context = None if context is None else FromContext(context, (hidden[0], *event_shape[1:]))
+        self.context = None if context is None else ContextProjection(context, (hidden[0], *event_shape[1:]))
         zero(self.last)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:

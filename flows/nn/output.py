@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class DenseOutput(nn.Linear):
-    """Of vectors.
+    """The dense layer, for vectors.
 
     Args:
         in_features: D, the fan-in.
@@ -22,12 +22,12 @@ class DenseOutput(nn.Linear):
         zero(self)
 
     def forward(self, h: Tensor) -> Tensor:
-        """Y."""
+        """The layer's output y."""
         return F.linear(h, self.weight * self.gain, self.bias)
 
 
 class ConvOutput(nn.Conv2d):
-    """Of images.
+    """The convolution, for images.
 
     Args:
         in_channels: C.
@@ -41,12 +41,12 @@ class ConvOutput(nn.Conv2d):
         zero(self)
 
     def forward(self, h: Tensor) -> Tensor:
-        """Y."""
+        """The layer's output y."""
         return self._conv_forward(h, self.weight * self.gain, self.bias)
 
 
 def gain(fan_in: int) -> float:
-    """1 / sqrt(fan-in)."""
+    """The constant factor of a layer's weight, 1 / sqrt(fan-in)."""
     return max(1, fan_in) ** -0.5
 
 

@@ -1,4 +1,4 @@
-"""From what a network returns to the parameters of every element."""
+"""The layout of a conditioner's output: the parameters of every element."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from flows.flow import Shape
 
 
 def stacked(shape: Shape, size: int) -> Shape:
-    """The shape of what a network returns: `size` parameters an element, (P D,) or (P C, H, W)."""
+    """The shape of a conditioner's output: `size` parameters per element, (P D,) or (P C, H, W)."""
     return (size * shape[0], *shape[1:])
 
 

@@ -19,12 +19,12 @@ class Affine:
     size = 2
 
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Y and s."""
+        """Y and log dy/dx = s."""
         s, t = self._scale_and_shift(parameters)
         return x * s.exp() + t, s
 
     def inverse(self, y: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """X = (y - t) exp(-s) and -s."""
+        """X = (y - t) exp(-s) and log dx/dy = -s."""
         s, t = self._scale_and_shift(parameters)
         minus_s = -s
         return (y - t) * minus_s.exp(), minus_s
@@ -41,11 +41,11 @@ class Additive:
     size = 1
 
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Y and 0."""
+        """Y and log dy/dx = 0."""
         y = x + parameters[0]
         return y, torch.zeros_like(y)
 
     def inverse(self, y: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """X and 0."""
+        """X and log dx/dy = 0."""
         x = y - parameters[0]
         return x, torch.zeros_like(x)

@@ -1,4 +1,4 @@
-"""A univariate map the other way round."""
+"""The inverse of a univariate map."""
 
 from dataclasses import dataclass
 
@@ -19,13 +19,13 @@ class Inverted:
 
     @property
     def size(self) -> int:
-        """The original's."""
+        """Number of parameters per element, the original's."""
         return self.original.size
 
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """The original's inverse."""
+        """X and log dx/dy of the original's inverse."""
         return self.original.inverse(x, parameters)
 
     def inverse(self, y: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """The original."""
+        """Y and log dy/dx of the original."""
         return self.original(y, parameters)

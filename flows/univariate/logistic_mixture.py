@@ -39,7 +39,7 @@ class LogisticMixture:
 
     @property
     def size(self) -> int:
-        """3 K + 2."""
+        """Number of parameters per element, 3 K + 2."""
         return 3 * self.components + 2
 
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:

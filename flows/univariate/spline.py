@@ -51,7 +51,7 @@ class RationalQuadraticSpline:
 
     @property
     def size(self) -> int:
-        """3 bins - 1."""
+        """Number of parameters per element, 3 bins - 1."""
         return 3 * self.bins - 1
 
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,12 +119,12 @@ class _Piece(NamedTuple):
     last: Tensor
 
     def rise(self, t: Tensor) -> Tensor:
-        """V for t."""
+        """The output v in [0, 1] for t in [0, 1] within the bin."""
         s = self.height / self.width
         return (s * t**2 + self.first * t * (1 - t)) / self._q(t)
 
     def run(self, v: Tensor) -> Tensor:
-        """T for v."""
+        """The input t for the output v."""
         s = self.height / self.width
         e = self.first * (1 - v) - self.last * v
         return 2 * s * v / (2 * s * v + e + torch.sqrt(e**2 + 4 * s**2 * v * (1 - v)))

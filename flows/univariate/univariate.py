@@ -14,7 +14,7 @@ class Univariate(Protocol):
 
     @property
     def size(self) -> int:
-        """P."""
+        """P, the number of parameters per element."""
 
     def __call__(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         r"""Y and log dy/dx, each of x's shape, for parameters (P, \*x.shape)."""

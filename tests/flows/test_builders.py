@@ -10,7 +10,7 @@ BUILDERS = pytest.mark.parametrize("build", [nice, real_nvp, glow, flow_plus_plu
 SMALL = {
     nice: {"hidden": (8,)},
     real_nvp: {"hidden": (8,)},
-    glow: {"steps": 2, "hidden": (8,)},
+    glow: {"depth": 2, "hidden": (8,)},
     flow_plus_plus: {"width": 4, "blocks": 1, "components": 2},
 }
 

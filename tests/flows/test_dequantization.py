@@ -22,7 +22,7 @@ from flows import (
     VariationalDequantization,
     checkerboard,
 )
-from flows.dequantization import Bins, IntoBin
+from flows.dequantization import Bins, BinTransform
 
 SHAPE = (1, 1, 2)
 DTYPES = [torch.float32, torch.float64]
@@ -105,7 +105,7 @@ def test_noise_never_leaves_the_bin(dtype):
     u = extremes.to(dtype).view(-1, 1, 1, 1)
     for levels in range(2, 257):
         x = grid(levels, dtype)
-        into = IntoBin(x, levels)
+        into = BinTransform(x, levels)
         y = into(u.expand(-1, levels, 1, 1))
         assert torch.equal(Quantized(y, levels).sample(), x.expand_as(y)), levels
         assert into.codomain.check(y).all(), levels

@@ -63,7 +63,7 @@ def test_a_state_of_pytorchs_averaged_model_is_taken_up():
 def test_a_call_of_what_is_evaluated_leaves_it_as_it_is(steps, ema):
     """Glow's activation normalisations are initialised by the first batch that they see in training mode."""
     torch.manual_seed(0)
-    model, guide = glow((1, 8, 8), levels=17, steps=1, hidden=(4,))
+    model, guide = glow((1, 8, 8), levels=17, depth=1, hidden=(4,))
     data = runs.digits(encoding=Unit())
     fit = zoo.fit(model, guide, zoo.ELBO(), data, steps=steps, ema=ema)
     before = copy.deepcopy(fit.average.state_dict())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from distributions import Autoregressive
-from distributions.ancestral import Task, ancestral, fixed_point
+from distributions.ancestral import SamplingTask, ancestral, fixed_point
 from distributions.draws import uniforms
 from tests.nn.causal.networks import CASES, context, images
 
@@ -209,6 +209,6 @@ def test_a_cached_sample_touches_each_pixel_once(name):
     calls.clear()
     free = torch.ones_like(start, dtype=torch.bool)
     shares = []
-    network.sampler(Task(network, p.head, p.context, noise, start, free, shares.append))
+    network.sampler(SamplingTask(network, p.head, p.context, noise, start, free, shares.append))
     assert shares[-1] == 1
     assert len(calls) == int(network.sites.max()) + 1

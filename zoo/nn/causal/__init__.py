@@ -1,4 +1,4 @@
-"""Causal networks: their features at a pixel depend on the pixels before it in raster order alone.
+"""Causal networks: their features at a pixel depend only on the pixels before it in raster order.
 
 Each is written once and evaluated at a place (`zoo.nn.causal.places`): everywhere, for the likelihood, or at
 one pixel of an image that is being drawn, where it computes what is new there and remembers the rest.

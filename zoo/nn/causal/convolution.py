@@ -3,7 +3,7 @@ r"""Convolutions that see some of the pixels around their own, never one that co
     y(r, c) = sum_{i, j} (W * mask)_ij x(r - top + i, c - left + j)
 
 With ``top`` = height the window ends above its row, with ``top`` = height - 1 in it. With a stride, y is
-kept at every second row and column alone; `DoublingConv2d` leads back.
+kept only at every second row and column; `DoublingConv2d` returns to the full resolution.
 """
 
 from typing import Any
@@ -63,7 +63,7 @@ class CausalConv2d(nn.Module):
         self.register_buffer("mask", mask)
 
     def forward(self, x: Tensor, at: Place = EVERYWHERE) -> Tensor:
-        """Y at a place."""
+        """The layer's output at a place."""
         return at.convolve(self, x)
 
     def everywhere(self, x: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ class ShiftedConv2d(CausalConv2d):
         return normalised(self.weight, self.gain) + bias, None
 
     def inside(self, y: Tensor) -> Tensor:
-        """Without what was shifted in."""
+        """The output without the rows and columns that were shifted in."""
         down, right = self.shift
         return y[..., down:, right:]
 

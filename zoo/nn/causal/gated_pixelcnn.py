@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flows.nn.conditioner import FromContext
+from flows.nn.conditioner import ContextProjection
 from flows.nn.masked_conv import channel_mask
 from zoo.conversion import Odd
 from zoo.nn.causal.convolution import CausalConv2d, masked_conv
@@ -77,7 +77,7 @@ class GatedPixelCNN(CausalNetwork):
         return self.last(self.head(x.relu(), at).relu(), at)
 
     def vertical(self, x: Tensor, context: Tensor | None, at: Place) -> list[Tensor]:
-        """What each layer's vertical stack tells its horizontal one."""
+        """The maps that each layer's vertical stack adds to its horizontal one."""
         links: list[Tensor] = []
         layer: Any
         for layer in self.layers:
@@ -126,8 +126,8 @@ class Layer(nn.Module):
         )
         self.link = nn.Conv2d(both, both, 1)
         self.out = masked_conv(channels, channels, 1, kind="B", groups=groups)
-        self.context_v = FromContext(context, (both, *size)) if context and not last else None
-        self.context_h = FromContext(context, (both, *size)) if context else None
+        self.context_v = ContextProjection(context, (both, *size)) if context and not last else None
+        self.context_h = ContextProjection(context, (both, *size)) if context else None
 
     def vertical(self, v: Tensor, context: Tensor | None, at: Place) -> tuple[Tensor, Tensor]:
         """The next v, and what the horizontal stack gets."""
@@ -152,5 +152,5 @@ def paired(mask: Tensor) -> Tensor:
     return torch.cat([mask, mask])
 
 
-def _plus(u: Tensor, layer: FromContext | None, context: Tensor | None, at: Place) -> Tensor:
+def _plus(u: Tensor, layer: ContextProjection | None, context: Tensor | None, at: Place) -> Tensor:
     return u if layer is None or context is None else u + at.fixed(layer, context)

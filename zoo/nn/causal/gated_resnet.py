@@ -51,7 +51,7 @@ class CausalGatedResNet(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, aux: Sequence[Tensor], context: Tensor | None, at: Place) -> Tensor:
-        """Y at a place."""
+        """The block's output at a place."""
         u = self.first(concat_elu(x), at)
         if self.aux is not None:
             u = u + self.aux(concat_elu(*aux), at)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distributions.ancestral import Task
+from distributions.ancestral import SamplingTask
 from distributions.draws import draw
 from flows.flow import as_shape
 from zoo.nn.causal.places import EVERYWHERE, Memory, Pixel, Place
@@ -59,7 +59,7 @@ class CausalNetwork(nn.Module):
         """Features at a place."""
         raise NotImplementedError
 
-    def sampler(self, task: Task) -> Tensor:
+    def sampler(self, task: SamplingTask) -> Tensor:
         """Pixel after pixel, each of them one column of the network (arXiv:1704.06001)."""
         x = task.start.clone()
         _, height, width = self.event_shape
@@ -70,7 +70,7 @@ class CausalNetwork(nn.Module):
             task.progress((row + 1) / height)
         return x
 
-    def _draw(self, task: Task, memory: Memory, x: Tensor, row: int, column: int) -> None:
+    def _draw(self, task: SamplingTask, memory: Memory, x: Tensor, row: int, column: int) -> None:
         """Draw the pixel of x, group after group."""
         here: Any = (..., slice(row, row + 1), slice(column, column + 1))
         pixel, sites = x[here], self.sites[here]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distributions.ancestral import fixed_point
-from flows.nn.conditioner import FromContext
+from flows.nn.conditioner import ContextProjection
 from flows.nn.masked_conv import channel_mask
 from zoo.conversion import Odd
 from zoo.nn.causal.convolution import CausalConv2d, masked_conv
@@ -97,7 +97,7 @@ class LSTMLayer(nn.Module):
         nn.init.uniform_(self.state_to_gates, -bound, bound)
         self.initial = nn.Parameter(torch.zeros(2, directions, 1, 1, channels))  # state and cell
         self.widen = masked_conv(channels, 2 * channels, 1, kind="B", groups=groups)
-        self.context = FromContext(context, (gates * channels, *size)) if context else None
+        self.context = ContextProjection(context, (gates * channels, *size)) if context else None
 
     def forward(self, h: Tensor, context: Tensor | None, at: Place) -> Tensor:
         """The sum of h (N, 2h, H, W) and the layer's change; everywhere, the only place of a recurrence."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from flows.nn.conditioner import FromContext
+from flows.nn.conditioner import ContextProjection
 from zoo.conversion import Odd
 from zoo.nn.causal.convolution import masked_conv
 from zoo.nn.causal.places import Place
@@ -73,7 +73,7 @@ class Block(nn.Module):
         self.narrow = masked_conv(wide, channels, 1, kind="B", groups=groups)
         self.conv = masked_conv(channels, channels, 3, kind="B", groups=groups)
         self.widen = masked_conv(channels, wide, 1, kind="B", groups=groups)
-        self.context = FromContext(context, (channels, *size)) if context else None
+        self.context = ContextProjection(context, (channels, *size)) if context else None
 
     def forward(self, h: Tensor, context: Tensor | None, at: Place) -> Tensor:
         """The sum of h and what the block adds."""

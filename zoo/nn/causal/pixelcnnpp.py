@@ -86,7 +86,7 @@ class PixelCNNpp(CausalNetwork):
         initialise(self, x, context)
 
     def embed(self, x: Tensor) -> Tensor:
-        """X and a channel of ones, which tells the image from what is around it."""
+        """X and a channel of ones, which distinguishes the image from its padding."""
         return torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
 
     def features(self, x: Tensor, context: Tensor | None, at: Place) -> Tensor:
@@ -117,10 +117,10 @@ class PixelCNNpp(CausalNetwork):
                 f"expected a context that is a vector or a map of the image's size {self.event_shape[1:]}; "
                 f"got the shape {self.context_shape}"
             )
-        return FromCoarseContext(self.context_shape, channels, depth)
+        return CoarseContextProjection(self.context_shape, channels, depth)
 
 
-class FromCoarseContext(nn.Module):
+class CoarseContextProjection(nn.Module):
     """h W at a resolution that was halved, without a bias.
 
     Args:
@@ -137,7 +137,7 @@ class FromCoarseContext(nn.Module):
         self.factor = 2**depth
 
     def forward(self, context: Tensor) -> Tensor:
-        """What is added."""
+        """The projected context."""
         if context.dim() == 2:
             return self.linear(context[..., None, None])
         return self.linear(F.avg_pool2d(context, self.factor, ceil_mode=True))

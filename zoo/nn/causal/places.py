@@ -4,7 +4,7 @@ Layers that look at other pixels ask the place: ``at.convolve(layer, x)``. Every
 convolutions, sums, is the same on a map (N, C, H, W) and on a pixel (N, C). At a pixel, each
 convolution's inputs at the earlier pixels are in a memory, so that a pixel costs one column of the
 network (Ramachandran et al. 2017, arXiv:1704.06001). A part of half the resolution is evaluated at every
-second pixel of every second row; in between, what it returned there is served.
+second pixel of every second row; in between, its last output is used.
 """
 
 from collections import defaultdict
@@ -211,7 +211,7 @@ class Pixel(Place):
         return cache.row
 
     def here(self, at_row: Tensor) -> Tensor:
-        """The row's column."""
+        """This column of the row."""
         return at_row[..., 0, self.column]
 
     def at_half_resolution(

@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distributions.ancestral import Task
+from distributions.ancestral import SamplingTask
 from distributions.draws import draw
 from flows.flow import as_shape
-from flows.nn.conditioner import FromContext
+from flows.nn.conditioner import ContextProjection
 from flows.nn.masked_conv import channel_mask
 from zoo.nn.causal.gated_pixelcnn import gate, paired
 from zoo.nn.causal.places import EVERYWHERE, Cache, Place
@@ -103,7 +103,7 @@ class WaveNet(nn.Module):
             skips.append(skip)
         return self.last(self.head(torch.stack(skips).sum(0).relu(), at).relu(), at)
 
-    def sampler(self, task: Task) -> Tensor:
+    def sampler(self, task: SamplingTask) -> Tensor:
         """Position after position; each layer remembers its inputs (arXiv:1611.09482)."""
         memory = SequenceMemory(self.first, task.start.flatten(2))
         count = memory.x.shape[-1]
@@ -112,7 +112,7 @@ class WaveNet(nn.Module):
             task.progress((t + 1) / count)
         return memory.x.reshape(task.start.shape)
 
-    def _draw(self, task: Task, memory: "SequenceMemory", t: int) -> None:
+    def _draw(self, task: SamplingTask, memory: "SequenceMemory", t: int) -> None:
         """Draw the position t of x, group after group."""
         one = [1] * (len(self.event_shape) - 1)
         pixel, free, noise = memory.x[..., t], task.free.flatten(2)[..., t], task.noise.flatten(2)[..., t]
@@ -204,11 +204,11 @@ class DilatedConv1d(nn.Module):
         self.register_buffer("mask", mask)
 
     def forward(self, x: Tensor, at: Place = EVERYWHERE) -> Tensor:
-        """Y at a place."""
+        """The layer's output at a place."""
         return at.convolve(self, x)
 
     def everywhere(self, x: Tensor) -> Tensor:
-        """Y of a whole sequence."""
+        """The output for a whole sequence."""
         padded = F.pad(x, (self.reach, 0))
         return F.conv1d(padded, self.weight * self.mask, self.bias, dilation=self.dilation)
 
@@ -228,10 +228,10 @@ class SequenceContext(nn.Module):
         super().__init__()
         self.row = len(space) == 1 and len(context) == 2  # a sequence is an image of one row
         shape = (context[0], 1, context[1]) if self.row else context
-        self.layer = FromContext(shape, (channels, *([1] * (2 - len(space))), *space))
+        self.layer = ContextProjection(shape, (channels, *([1] * (2 - len(space))), *space))
 
     def forward(self, context: Tensor) -> Tensor:
-        """What is added."""
+        """The projected context."""
         return self.layer(context.unsqueeze(-2) if self.row else context).flatten(2)
 
 
@@ -285,7 +285,7 @@ class Position(Place):
         return F.linear(x, self.memory.matrix(conv), conv.bias)
 
     def fixed(self, layer: Any, context: Tensor) -> Tensor:
-        """What depends on the context alone, at this position."""
+        """What depends only on the context, at this position."""
         constant = self.memory.constant(layer, context)
         return constant[..., 0 if constant.shape[-1] == 1 else self.t]
 
