@@ -1,5 +1,6 @@
 # make demo   a small BIVA trained, evaluated and pictured (no network but for the install)
-# make test   everything that CI checks
+# make test   all laws, and the static checks
+# make kernels  a part of the laws again, as on processors with less than this one
 # make bench  step times beside hand-written PyTorch and other libraries' flows
 
 VENV := .venv
@@ -10,7 +11,7 @@ DEMO := runs/demo
 # One thread: two busy cores run a small model faster one thread a process, and results do not depend on them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test bench clean
+.PHONY: demo test kernels bench clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +31,14 @@ test: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
+
+# Laws that compare two orders of one calculation: which kernels sum decides how they round.
+KERNELS := tests/infer/test_stock_pyro.py tests/infer/test_importance.py tests/flows/test_contexts.py \
+	tests/nn/causal/test_wavenet.py tests/nn/test_convolutional.py tests/parts
+
+kernels: $(VENV)/installed-dev
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest -n 2 $(KERNELS)
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/pytest -n 2 $(KERNELS)
 
 bench: $(VENV)/installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
