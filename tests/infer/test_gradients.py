@@ -140,7 +140,7 @@ def assert_trains(train, model, guide, x, steps=25):
 
 
 @ways
-@pytest.mark.parametrize("name", ["vae, flow posterior", "vae, learned prior", "biva of 3 layers"])
+@pytest.mark.parametrize("name", ["vae, flow posterior", "biva of 3 layers"])
 def test_training_lowers_the_loss_and_moves_every_parameter(name, train):
     model, guide = fresh(name)
     assert_trains(train, model, guide, images(8, dtype=torch.float32))
@@ -163,10 +163,9 @@ def test_one_model_serves_two_svi_runs():
 
 
 @ways
-@pytest.mark.parametrize("name", ["vae", "biva of 2 layers"])
-def test_a_deepcopied_pair_trains_and_leaves_the_first_alone(name, train):
+def test_a_deepcopied_pair_trains_and_leaves_the_first_alone(train):
     x = images(8, dtype=torch.float32)
-    first = fresh(name)
+    first = fresh("biva of 2 layers")
     train(*first, x, 2)
     kept = [copy.deepcopy(m.state_dict()) for m in first]
     assert_trains(train, *copy.deepcopy(first), x)

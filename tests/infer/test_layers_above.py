@@ -287,12 +287,11 @@ def test_modes_of_a_guide_inside_are_set_and_restored():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "mean"), [("biva of 2 layers", False), ("vae", True)])
-def test_a_compiled_bound_is_the_eager_one(name, mean):
+def test_a_compiled_bound_is_the_eager_one():
     torch._dynamo.reset()
-    model, guide = pair(name, dtype=torch.float32)
-    x = images_for(name, dtype=torch.float32)
-    loss = ImportanceWeighted(3)(model, above(guide, 1, mean))
+    model, guide = pair("biva of 2 layers", dtype=torch.float32)
+    x = images_for("biva of 2 layers", dtype=torch.float32)
+    loss = ImportanceWeighted(3)(model, above(guide, 1))
     with pyro.validation_enabled(False):
         eager = seeded(loss, x)
     torch.testing.assert_close(seeded(compile_loss(loss, x, backend="aot_eager"), x), eager)
