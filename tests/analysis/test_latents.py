@@ -65,7 +65,7 @@ def test_means_draw_nothing():
 
 def test_a_mean_that_is_not_known():
     model, guide = pair("vae, flow posterior")
-    with pytest.raises(UsageError, match="'z', TransformedDistribution, knows no mean"):
+    with pytest.raises(UsageError, match="'z', TransformedDistribution, has no known mean"):
         encode(model, guide, images_for("vae"), mean=True)
 
 

@@ -325,7 +325,7 @@ def test_at_the_mean_it_is_a_score_by_hand():
 
 def test_at_the_mean_of_what_has_none():
     model, guide = pair("vae, flow prior")
-    with pytest.raises(UsageError, match="'z', TransformedDistribution, knows no mean: draw from it"):
+    with pytest.raises(UsageError, match="'z', TransformedDistribution, has no known mean: draw from it"):
         ELBO()(model, above(guide, 1, mean=True))(images_for("vae"))
 
 

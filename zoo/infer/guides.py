@@ -1,19 +1,19 @@
 """Guides: q(z | x) as Pyro programs that answer a model's latents while the model runs.
 
 The deterministic path of a hierarchical model is needed twice, for p(z_i | z_>i) and for
-q(z_i | x, z_>i). A guide here does not run it again: it waits for the model to reach a latent site and
-answers there, given the prior and the features that the model shows (`zoo.infer.programs.latent`).
+q(z_i | x, z_>i). A guide here does not run it again: when the model reaches a latent site, the guide gives
+its posterior there, from the prior and the features that the model passes (`zoo.latent`).
 
 To write one, derive from `Guide`:
 
-- ``encode(x)``: what depends on x alone. Run once an image, however many samples are drawn.
+- ``encode(x)``: what depends only on x. Run once an image, however many samples are drawn.
 - ``bottom_up(features)``: optional; may ``pyro.sample`` latents before the model runs (BIVA).
 - ``posterior(name, prior, h, features)``: the distribution that answers the site `name`. Merge with
   `prior` (Ladder VAE), offset it (NVAE), use the model's features `h`, or return `prior` itself: that site
   then costs nothing (the bound L^{>k}).
 
 Called as ``guide(x)``, traced by any of Pyro's tools, such a guide is an ordinary one: it runs its model
-behind the scenes and shows the latents alone.
+internally, and only the latents are in the trace.
 """
 
 import copy
@@ -31,12 +31,12 @@ G = TypeVar("G", bound="Guide")
 
 
 class Guide(Program):
-    """Base of the guides that answer a model's latents; the module's docstring says how to write one.
+    """Base class of guides that give posteriors during the model's run; see the module's docstring.
 
     Args:
         model: the model that ``guide(x)`` runs. An objective passes the model itself, so only Pyro's own
             tools need this one. It is not a submodule: the guide's parameters are its own. Copy the two
-            together, ``copy.deepcopy((model, guide))``: a guide copied alone comes with a model of its own.
+            together, ``copy.deepcopy((model, guide))``: a copy of only the guide has a copy of the model too.
     """
 
     def __init__(self, model: Any = None) -> None:
@@ -49,13 +49,13 @@ class Guide(Program):
         return self._model[0]
 
     def bound_to(self: G, model: Any) -> G:
-        """The same guide, same parameters, for another model, one conditioned on some latents, say."""
+        """The same guide with the same parameters, for another model, for example a conditioned one."""
         guide = copy.copy(self)
         guide._model = (model,)
         return guide
 
     def encode(self, x: Tensor) -> Any:
-        """Features of the images x (B, C, H, W) alone: a tree of tensors with leading dimension B."""
+        """Features that depend only on the images x (B, C, H, W): tensors with leading dimension B."""
         return x
 
     def bottom_up(self, features: Any) -> Any:
@@ -95,7 +95,7 @@ class AmortizedGuide(Guide):
         posterior: called with x (B, C, H, W), returns a distribution of batch shape (B,): a
             `zoo.NormalHead`, that head with flows (`zoo.transformed`), or any callable.
         site: the latent's name in the model.
-        model: see `Guide`; not needed, since this posterior depends on x alone.
+        model: see `Guide`; not needed, since this posterior depends only on x.
     """
 
     def __init__(self, posterior: Any, *, site: str = "z", model: Any = None) -> None:
@@ -148,7 +148,7 @@ class OrdinaryGuide:
         self.program = program
 
     def encode(self, x: Tensor) -> Any:
-        """Nothing is known to depend on x alone."""
+        """The images: what the program computes from them is not separated."""
         return x
 
     def bottom_up(self, features: Any) -> Any:

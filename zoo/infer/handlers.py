@@ -1,8 +1,8 @@
 """The effect handlers that join a model and a guide in one pass.
 
-The model runs once, as an ordinary Pyro program. At each latent site a guide answers with its posterior,
-seeing the prior and the features that the model shows there; what the guide drew before the model ran
-(bottom-up latents) is handed out at its site. Nothing is remembered between passes.
+The model runs once, as an ordinary Pyro program. At each latent site the guide gives its posterior, from the
+prior and the features that the model passes there; a latent that the guide drew before the model ran
+(bottom-up) takes that value. No state is kept between passes.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -18,7 +18,7 @@ from zoo.infer.plates import PerImage
 
 
 class Answers(Protocol):
-    """What a guide is to the model's run."""
+    """What the model's run needs of a guide."""
 
     def answer(self, message: Any, features: Any) -> Any:
         """The posterior of the latent of Pyro's message, whose ``fn`` is its prior."""
@@ -70,7 +70,7 @@ class Site(NamedTuple):
         return self.of_guide(self.posterior.log_prob(self.value) if drawn is None else drawn)
 
     def kl(self) -> Tensor:
-        """KL(q || p) in closed form, (N,), in nats; NotImplementedError where Pyro knows none."""
+        """KL(q || p) in closed form, (N,), in nats; NotImplementedError where none is registered."""
         return self.of_model(kl_divergence(self.posterior, self.prior))
 
 
@@ -92,13 +92,13 @@ class Draws(Messenger):
 
 
 def drawn_log_prob(msg: Any) -> Tensor | None:
-    """What `Draws` knows of the message's value, unless another handler has put another one in its place."""
+    """Log density of the value as `Draws` drew it; None if another handler has replaced the value."""
     value, log_prob = msg.get("drawn", (None, None))
     return log_prob if value is msg["value"] else None
 
 
 class Recorder(Messenger):
-    """Keeps what a guide draws by itself, before the model runs."""
+    """Records what a guide draws before the model runs."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""The marginal likelihood by importance sampling, with what one needs to know before believing it.
+"""The marginal likelihood by importance sampling, with the diagnostics of the estimate.
 
     log p(x) ~ L_K(x) = log 1/K sum_i w_i,   w_i = p(x, z_i) / q(z_i | x),   z_i ~ q     (arXiv:1509.00519)
 
 L_K is a lower bound in expectation and rises to log p(x) with K. Samples come in chunks, so that memory does
 not depend on K; every sample has a noise stream of its own, so that chunks do not change the answer; what
-of the guide depends on x alone is computed once an image.
+of the guide depends only on x is computed once an image.
 """
 
 import math
@@ -38,7 +38,7 @@ def log_weights(
 ) -> Tensor:
     """Log w_i(x_b) = log p(x_b, z_ib) - log q(z_ib | x_b), (k, B) in float64, in nats.
 
-    Modules are put in evaluation mode meanwhile.
+    Modules are in evaluation mode during the call.
 
     Args:
         model: a Pyro program; ``model(x)`` observes the images.
@@ -122,7 +122,7 @@ class LogLikelihood:
 
     @property
     def stderr_over_samples(self) -> float:
-        """Standard error of `mean` from sampling alone: as if other z had been drawn for these images."""
+        """Standard error of `mean` from sampling only: as if other z had been drawn for these images."""
         return self.sampling_stderr.square().sum().sqrt().item() / len(self.sampling_stderr)
 
     @property

@@ -2,7 +2,7 @@
 
 Model and guide run together once, on one batch. Each weight-normalised layer, when it is first called, sets
 its gain g and bias b so that its output has mean 0 and a chosen standard deviation in every channel; what
-comes after it sees that output. Nothing but `initialise` does this, not training, not evaluation, not
+follows it receives that output. Only `initialise` does this, not training, not evaluation, not
 loading: which layers it has set is saved with their parameters.
 """
 
@@ -22,10 +22,10 @@ FEWEST_IMAGES = 3
 
 @torch.no_grad()
 def initialise(model: Any, guide: Any, x: Tensor, *, scale: float = 0.01) -> int:
-    """Set the gains and biases of all weight-normalised layers that are not initialised yet, by a batch.
+    """Set the gains and biases of all weight-normalised layers that are not initialised yet, from a batch.
 
-    The programs are in evaluation mode meanwhile, so that the statistics are those of the networks and not
-    of one dropout mask (the published codes leave dropout on). The noise is PyTorch's own: the same seed
+    The programs are in evaluation mode during the call, so that the statistics are those of the networks and
+    not of one dropout mask (the published codes leave dropout on). The noise is PyTorch's own: the same seed
     gives the same result. A layer that is called several times is initialised by its first call. A second
     `initialise` finds nothing to do and runs nothing.
 

@@ -18,7 +18,7 @@ from zoo.infer.programs import layer_at, map_tensors
 class Joint:
     """Model and guide at the images x, ready to be sampled.
 
-    What of the guide depends on x alone is computed here, once.
+    What of the guide depends only on x is computed here, once.
 
     Args:
         model: a Pyro program, called ``model(x)``.

@@ -1,4 +1,4 @@
-"""The bound L^{>k}: what of an image the layers above k explain (Maaløe et al. 2019, arXiv:1902.02102).
+"""The bound L^{>k}: how much of an image the layers above k explain (Maaløe et al. 2019, arXiv:1902.02102).
 
     L^{>k}(x) = E_{p(z_<=k | z_>k) q(z_>k | x)}[log p(x | z) p(z_>k) / q(z_>k | x)]
 
@@ -28,7 +28,7 @@ def above(guide: Any, k: int, mean: bool = False) -> "Above":
         log_likelihood(model, above(guide, 1), x, k=100)
 
     At k = 0 it is `guide` in law; at the number of layers every latent comes from the prior. Sites of no
-    layer (`zoo.latent`), a label ``y`` say, stay the guide's.
+    layer (`zoo.latent`), for example a label ``y``, stay the guide's.
 
     Args:
         guide: a `Guide`, or any Pyro program. Its parameters are shared. What it draws before the model runs
@@ -80,7 +80,7 @@ class Above(Guide):
         features.top = max(features.top, layer or 0)
         if layer is None or layer > self.k:
             return self.guide.answer(message, features.inner)
-        if features.top < self.k:  # the model comes from above: the first layer is the highest
+        if features.top < self.k:  # the model draws the highest layer first
             raise UsageError(
                 f"expected a layer k from 0 to {features.top}, as many as there are; got {self.k}"
             )
@@ -102,7 +102,7 @@ class Above(Guide):
 
 @dataclass
 class Descent:
-    """What one run knows on its way down: the guide's features, and the highest layer met so far."""
+    """The state of one run of the model: the guide's features and the highest layer met so far."""
 
     inner: Any
     top: int
@@ -134,7 +134,7 @@ class AtMean(TorchDistribution):
     """All draws are the mean of `prior`; the density is that of `prior`, so the site's term is 0.
 
     Raises:
-        UsageError: if the prior knows no mean.
+        UsageError: if the prior has no known mean.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
@@ -169,6 +169,6 @@ def mean_of(distribution: Any, name: str) -> Tensor:
         return mean
     except NotImplementedError:
         raise UsageError(
-            f"the distribution at {name!r}, {type(distribution).__name__}, knows no mean: draw from it, "
+            f"the distribution at {name!r}, {type(distribution).__name__}, has no known mean: draw from it, "
             "mean=False"
         ) from None

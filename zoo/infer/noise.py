@@ -1,17 +1,17 @@
-"""Noise that belongs to an importance sample, not to the chunk in which it happens to be drawn.
+"""Noise of an importance sample, which does not depend on the chunk in which it is drawn.
 
-Sample i of a run reads its own stream of random numbers. So K samples are the same K samples in whatever
-chunks they are drawn, and a run can be split, resumed or repeated where there is less memory.
+Sample i of a run reads its own stream of random numbers. So K samples are the same K samples in chunks of any
+size, and a run can be split, resumed or repeated where there is less memory.
 
 A pass over k samples of B images draws every random operation in k parts, each of B rows and each from the
 stream of its sample. That is possible where the operation's rows are those of the batch. Where they are not
-(the uniform noise (3, N) of a von Mises' rejection sampler, say), or the operation cannot be seen
-(TorchScript), the pass is refused by a `NotByRowError`, and `zoo.log_weights` draws such samples one by one:
-a pass of one sample needs no parts, and so draws anything.
+(the uniform noise (3, N) of a von Mises' rejection sampler), or the operation is not visible (TorchScript),
+the pass is refused by a `NotByRowError`, and `zoo.log_weights` draws such samples one by one: a pass of one
+sample needs no parts.
 
-One seed a chunk would be simpler, but another chunk would then be another answer; one seed a fixed block of
-samples would leave no choice of how many rows a pass has. The parts have a price where networks are tiny: 1.5
-to 2.3 times the time of a pass for a VAE of 4 latents and 30 pixels, 1.0 to 1.2 for a BIVA of 3 layers.
+One seed per chunk would be simpler, but then the result would depend on the chunk; one seed per fixed block
+of samples would fix how many rows a pass has, and so its memory. The parts take time where networks are tiny:
+1.5 to 2.3 times that of a pass for a VAE of 4 latents and 30 pixels, 1.0 to 1.2 for a BIVA of 3 layers.
 """
 
 from collections.abc import Iterator

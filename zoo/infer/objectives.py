@@ -4,8 +4,8 @@
     loss(x).backward()                     # minus the bound, mean nats an image
     loss.terms(x).kl["z"]                  # every site's term, (k, B)
 
-Nothing in a step waits for the GPU; coefficients that change are buffers, so that a compiled or captured
-step sees the change. In evaluation mode (``loss.eval()``) the bound is the plain one.
+No step synchronises with the GPU; coefficients that change are buffers, so that a compiled or captured step
+uses their current values. In evaluation mode (``loss.eval()``) the bound is the plain one.
 """
 
 import math
@@ -77,10 +77,10 @@ def analytic_where_unbiased(site: Site) -> Tensor:
 
 
 class Objective:
-    """What a run asks of its objective besides the loss of a pair, which calling it returns."""
+    """An objective, called with model and guide, returns their loss; a run also needs the methods here."""
 
     def prepare(self, model: Any, data: Any, encoding: Callable[..., Tensor]) -> None:
-        """Take from the data what the objective needs besides batches of images: labels, say.
+        """Take from the data what the objective needs besides batches of images, for example labels.
 
         Args:
             model: that will be trained.

@@ -1,8 +1,8 @@
 """The plates of a program: which dimension is the batch, and how log probabilities become one term an image.
 
 A program declares its independent dimensions by plates. The batch is the plate that holds every site of the
-model; the other plates of a site (the pixels of an image, say) lie within an image, and its term is summed
-over them.
+model; the other plates of a site (for example the pixels) lie within an image, and its term is summed over
+them.
 
 A plate of a data set from which a minibatch is taken, ``pyro.plate("data", 60_000, subsample=x)``, scales the
 log probabilities by 60,000 / len(x), so that their sum estimates that of the data set. One image's bound or

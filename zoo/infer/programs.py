@@ -1,7 +1,7 @@
-"""What every model and guide here is: a Pyro program made of plain `nn.Module`s.
+"""`Program`, the base class of models and guides: a Pyro program made of plain `nn.Module`s.
 
 The parameters are plain too: a ``PyroModule`` would send one message a parameter a pass (about 30 us each).
-Only Pyro's classic ``SVI`` needs those messages to find what to train, so they are sent when it listens.
+Only Pyro's classic ``SVI`` finds its parameters by these messages, so they are sent only under it.
 """
 
 import dataclasses
@@ -27,17 +27,17 @@ class Program(nn.Module):
         return takes
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the program, showing its parameters to Pyro's classic ``SVI`` where that is at work."""
+        """Run the program; under Pyro's classic ``SVI``, send its parameters first."""
         if _svi_collects_parameters():
             _send_parameters(self)
         return super().__call__(*args, **kwargs)
 
 
 def batch_plate() -> IndepMessenger:
-    """The one batch dimension, independent images: ``pyro.plate("batch", dim=-1)``, nothing but its mark.
+    """The one batch dimension, independent images: ``pyro.plate("batch", dim=-1)``.
 
     The plate has no size: no subsample site, no rescaling, any batch, and importance samples fold into it.
-    Its price: it does not expand what is drawn inside it, so priors are expanded by the model. Pyro's own
+    It does not expand what is drawn inside it, so priors are expanded by the model. Pyro's own
     sizeless plate behaves so too, but ``torch.compile`` sees through it only from PyTorch 2.12 or later on.
     """
     return IndepMessenger("batch", size=-1, dim=-1)
@@ -50,8 +50,8 @@ def latent(name: str, distribution: Any, h: Any = None, *, layer: int | None = N
         name: of the site.
         distribution: of the variable.
         h: features that the model has so far, for the guide to see.
-        layer: of a hierarchy, 1 the nearest to the image; None for a variable of no layer, a label say. The
-            bounds L^{>k}, pictures of what is known above a layer and temperatures by layer go by it.
+        layer: of a hierarchy, 1 the nearest to the image; None for a variable of no layer, such as a label.
+            The bounds L^{>k}, resampling and temperatures by layer use it.
     """
     return pyro.sample(name, distribution, infer={"h": h, "layer": layer})
 
@@ -62,7 +62,7 @@ def layer_at(message: Mapping[str, Any]) -> int | None:
 
 
 def batch_size(x: Tensor | None, n: int | None) -> int:
-    """How many images a model run is about: those observed, or the `n` that are to be sampled.
+    """The number of images of a model run: of those observed, or the `n` that are to be sampled.
 
     Raises:
         ValueError: if neither is given.

@@ -16,7 +16,7 @@ from the labels directly, has alpha = 0.1 N / N_u in the first paper, about 0.1.
 
 The sum over y is exact: a is drawn once and the model runs once, all classes folded into its batch. The site
 is ``y``, one-hot; the guide's ``posterior("y", prior, None, features)`` is the classifier, which must not
-depend on the prior: here it is asked before the model runs, with None for it.
+depend on the prior: here it is called before the model runs, with None in place of the prior.
 """
 
 import math
@@ -56,7 +56,7 @@ class SemiSupervised(ELBO):
 
     Args:
         labelled: images (N, ...) as `encoding` takes them and their labels, one-hot (N, C); without them the
-            loss is -U(x) alone, and the classes are clusters.
+            loss is -U(x), and the classes are clusters.
         alpha: factor of the classifier's term, per labelled image.
         weight: factor of L(x, y), per labelled image.
         labelled_batch: labelled images a step, drawn with replacement; all of them where there are no more.
@@ -306,7 +306,7 @@ class Classification:
 def classification(
     model: Any, guide: Any, x: Tensor, labels: Tensor, *, samples: int = 10, seed: int | None = None
 ) -> Classification:
-    """How well a guide's q(y | x) tells the classes `labels` (N,), integers, of the images x; see `classify`.
+    """How well a guide's q(y | x) predicts the classes `labels` (N,), integers; see `classify`.
 
     Raises:
         ValueError: if there is not one label an image.
