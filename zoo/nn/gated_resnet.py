@@ -16,7 +16,9 @@ of the features, which costs a weight-normalised hierarchy 10 to 17 nats at firs
 on 2,000 test images, by ``zoo train biva_mnist_small --seed SEED --steps 300 --batch-size 24`` and by
 ``lvae_plus_mnist_small``, SEED 0, 1, 2, one CPU thread, with ``--set binarize=static --set weight_norm=true
 --set scale=published --set learning_rate=2e-3 --set ema=0 --set free_bits=2 --set free_bits_steps=none
---set validation=0 --images 2000 --samples 2``.
+--set validation=0 --images 2000 --samples 2``. The difference is one of the first steps: after 3,000, BIVA of
+seed 0 has -98.2 without the shortcut and -98.7 with the padded one. (`vae_digits`, seed 0, without weight
+normalisation: -17.31 and -17.36.)
 """
 
 from typing import Literal, get_args
