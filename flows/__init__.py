@@ -2,11 +2,13 @@
 
 from flows.act_norm import ActNorm
 from flows.autoregressive import IAF, MAF, Autoregressive
+from flows.bases import Axes, Orthogonal, Reflections
 from flows.builders import flow_plus_plus, glow, iaf, maf, nice, planar, real_nvp
 from flows.composed import Composed
 from flows.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from flows.dequantization import Quantized, UniformDequantization, VariationalDequantization
 from flows.flow import Flow, Inverse
+from flows.householder import Householder
 from flows.invertible_convolution import InvertibleConv
 from flows.logistic_mixture_coupling import LogisticMixtureCoupling
 from flows.logit import Logit
@@ -19,6 +21,7 @@ from flows.reshape import Reshape
 from flows.scaling import Scaling
 from flows.spline import SplineAutoregressive, SplineCoupling
 from flows.squeeze import Squeeze
+from flows.sylvester import Sylvester
 from flows.transformed import Transformed, transformed
 
 __all__ = [
@@ -29,25 +32,30 @@ __all__ = [
     "AffineCoupling",
     "Alternate",
     "Autoregressive",
+    "Axes",
     "Composed",
     "Coupling",
     "Flow",
     "Halves",
+    "Householder",
     "Inverse",
     "InvertibleConv",
     "LogisticMixtureCoupling",
     "Logit",
     "Masked",
     "OnChannels",
+    "Orthogonal",
     "Permutation",
     "Planar",
     "Quantized",
     "Radial",
+    "Reflections",
     "Reshape",
     "Scaling",
     "SplineAutoregressive",
     "SplineCoupling",
     "Squeeze",
+    "Sylvester",
     "Transformed",
     "UniformDequantization",
     "VariationalDequantization",

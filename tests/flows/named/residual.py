@@ -1,6 +1,17 @@
-"""Planar and radial flows, and permutations."""
+"""Planar, radial, Sylvester and Householder flows, and permutations."""
 
-from flows import Permutation, Planar, Radial
+from flows import (
+    Axes,
+    Composed,
+    Householder,
+    Orthogonal,
+    Permutation,
+    Planar,
+    Radial,
+    Reflections,
+    Scaling,
+    Sylvester,
+)
 from flows.builders import planar
 from tests.flows.named.case import Case
 
@@ -19,6 +30,16 @@ CASES = {
     "inverse of conditional planar flows": Case(
         lambda: planar(3, layers=2, context=2).inv, atol=1e-8, noise=0.3
     ),
+    "sylvester": _planar(lambda: Sylvester(4, Orthogonal(2))),
+    "conditional sylvester": _planar(lambda: Sylvester(3, Orthogonal(3), context=2), noise=0.3),
+    "sylvester of images": _planar(lambda: Sylvester((2, 2, 2), context=(1, 2, 2)), noise=0.2),
+    "sylvester by reflections": _planar(lambda: Sylvester(3, Reflections(2), context=2), noise=0.3),
+    "triangular sylvester": _planar(
+        lambda: Composed([Sylvester(3, Axes(reverse), context=2) for reverse in (False, True)]), noise=0.3
+    ),
+    "householder": Case(lambda: Composed([Scaling(4), Householder(4, reflections=3)]), noise=0.5),
+    "conditional householder": Case(lambda: Composed([Scaling(3), Householder(3, context=2)]), noise=0.5),
+    "householder of images": Case(lambda: Composed([Scaling((2, 2, 2)), Householder((2, 2, 2))]), noise=0.5),
     "radial": Case(lambda: Radial(4), noise=0.5),
     "radial of one feature": Case(lambda: Radial(1), noise=0.5),
     "conditional radial": Case(lambda: Radial(3, context=2), noise=0.5),
