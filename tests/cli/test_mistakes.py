@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from zoo.data import load_data
+
 USAGE, DATA, CHECKPOINT, NOT_FINITE = 2, 3, 4, 5
 
 # Command, exit code, what the line must say. {place} is a folder of things that are wrong.
@@ -206,6 +208,7 @@ MISTAKES = {
     "unknown experiment in settings": ("evaluate {place}/ghost", CHECKPOINT, "config.json"),
     "unknown option in settings": ("sample {place}/option --out {place}/new.png", CHECKPOINT, "config.json"),
     "odd value in settings": ("evaluate {place}/value", CHECKPOINT, "config.json"),
+    "settings without images": ("evaluate {place}/no_images", CHECKPOINT, "config.json"),
     "resume with damaged settings": (
         "train vae_digits --out {place}/bare_config --resume",
         CHECKPOINT,
@@ -277,6 +280,7 @@ def _data(place):
 def _configurations(place, trained):
     config = json.loads((trained / "config.json").read_text())
     options = config["options"]
+    other = {"fingerprint": load_data("digits", validation=0).fingerprint}
     for name, text in {
         "damaged_config": json.dumps(config)[:100],
         "list_config": "[1, 2]",
@@ -284,7 +288,8 @@ def _configurations(place, trained):
         "ghost": json.dumps(config | {"experiment": "ghost"}),
         "option": json.dumps(config | {"options": options | {"widht": 3}}),
         "value": json.dumps(config | {"options": options | {"latent": 0}}),
-        "no_validation": json.dumps(config | {"options": options | {"validation": 0}}),
+        "no_images": json.dumps({name: entry for name, entry in config.items() if name != "images"}),
+        "no_validation": json.dumps(config | {"options": options | {"validation": 0}, "images": other}),
     }.items():
         shutil.copytree(trained, place / name)
         (place / name / "config.json").write_text(text)

@@ -12,6 +12,7 @@ from zoo.analysis.pictures import require_picture_place, save_grid
 from zoo.errors import Interrupted, UsageError
 from zoo.runs import finetuning, outputs
 from zoo.runs.figures import require_figures_place, write_json
+from zoo.runs.images import require_images
 from zoo.runs.run import Run
 from zoo.training import parallel
 from zoo.training.run_folder import RunFolder
@@ -57,17 +58,13 @@ def evaluate(options: argparse.Namespace) -> int:
     """Print a run's figures, and write them as JSON where asked to."""
     _require_counts(options)
     require_figures_place(options.json)
+    chosen = _of_method(options)
     run = _open(options)
-    found = run.evaluate(
-        options.samples,
-        images=options.images,
-        split=options.split,
-        seed=options.seed,
-        chunk=options.chunk,
-    )
+    estimate = run.anneal if options.method == "ais" else run.evaluate
+    found = estimate(**chosen, images=options.images, split=options.split, seed=options.seed)
     print(found.table())
     if options.json:
-        write_json(options.json, found.summary())
+        write_json(options.json, {**found.summary(), "protocol": found.protocol})
     return 0
 
 
@@ -115,8 +112,24 @@ def show_options(name: str) -> int:
     return 0
 
 
+def _of_method(options: argparse.Namespace) -> dict[str, Any]:
+    """The given options of the chosen method of evaluation.
+
+    Raises:
+        UsageError: for an option of the other method.
+    """
+    methods = {"importance": ("samples", "chunk"), "ais": ("chains", "steps", "leapfrog", "start")}
+    for method, names in methods.items():
+        for name in names:
+            if method != options.method and getattr(options, name) is not None:
+                raise UsageError(f"--{name} is for --method {method}; got --method {options.method}")
+    return _without_none({name: getattr(options, name) for name in methods[options.method]})
+
+
 def _train(run: Run, options: argparse.Namespace) -> int:
     _require_counts(options)
+    if options.images is not None:  # before the hours of training
+        require_images(run.data, "test", options.images)
     try:
         result = run.train()
     except Interrupted as end:

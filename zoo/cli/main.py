@@ -116,7 +116,17 @@ def _add_evaluate(commands: Any) -> None:
         "evaluate", help="the log-likelihood of a run, by importance sampling if need be"
     )
     sub.add_argument("run", metavar="RUN", help="run folder")
-    sub.add_argument("--samples", type=int, default=1000, help="importance samples an image, K")
+    sub.add_argument(
+        "--method",
+        choices=["importance", "ais"],
+        default="importance",
+        help="importance sampling, or annealed importance sampling: slower, and less in need of a good guide",
+    )
+    sub.add_argument("--samples", type=int, help="importance samples an image, K, 1000 by default")
+    sub.add_argument("--chains", type=int, help="ais: chains an image, 16 by default")
+    sub.add_argument("--steps", type=int, help="ais: temperatures, 1000 by default")
+    sub.add_argument("--leapfrog", type=int, help="ais: gradients a temperature, 10 by default")
+    sub.add_argument("--start", choices=["prior", "guide"], help="ais: where chains start, guide by default")
     sub.add_argument("--images", type=int, help="how many images, all by default")
     sub.add_argument("--split", choices=["test", "validation"], default="test")
     sub.add_argument("--chunk", type=int, help="samples at a time: memory and speed only")

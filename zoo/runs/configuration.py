@@ -9,7 +9,8 @@ import pyro
 import torch
 
 from zoo.data import ImageData
-from zoo.errors import CheckpointError, UsageError
+from zoo.data.loading import resolved_name
+from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.experiments import Experiment, find
 from zoo.runs.system import checked_shape
 from zoo.training.run_folder import RunFolder
@@ -23,6 +24,7 @@ def configuration(experiment: Experiment, data: ImageData, **settings: Any) -> d
         "format": 1,
         "experiment": experiment.name,
         "image_shape": list(data.image_shape),
+        "images": {"protocol": experiment.data().describe(data), "fingerprint": data.fingerprint},
         "options": experiment.options(),
         **settings,
         "versions": {
@@ -45,10 +47,40 @@ def configured(folder: RunFolder) -> tuple[Experiment, tuple[int, int, int]]:
         return experiment, checked_shape(config["image_shape"])
     except (KeyError, TypeError, AttributeError, UsageError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
-        raise CheckpointError(
-            f"{folder.path}/config.json is not the configuration of a run: {reason}; restore the file, or "
-            "train into another folder"
-        ) from error
+        raise _damaged(folder, reason) from error
+
+
+def _damaged(folder: RunFolder, reason: Any) -> CheckpointError:
+    return CheckpointError(
+        f"{folder.path}/config.json is not the configuration of a run: {reason}; restore the file, or "
+        "train into another folder"
+    )
+
+
+def located(experiment: Experiment) -> Experiment:
+    """The experiment with a relative path of images made absolute, which means the same everywhere."""
+    data = experiment.option("data")
+    resolved = resolved_name(data)
+    return experiment if resolved == data else experiment.override({"data": resolved})
+
+
+def require_same_images(folder: RunFolder, data: ImageData, path: str) -> None:
+    """Check that images that were loaded again are those that a run began with.
+
+    Raises:
+        DataError: if they are of another shape, or others.
+        CheckpointError: if it is not known what images those were.
+    """
+    shape = configured(folder)[1]
+    if data.image_shape != shape:
+        raise DataError(
+            f"expected images of shape {shape}, on which {folder.path} was trained; got {data.image_shape} "
+            f"from {path}"
+        )
+    images = folder.config.get("images")
+    if not isinstance(images, Mapping) or not isinstance(images.get("fingerprint"), str):
+        raise _damaged(folder, "it lacks the fingerprint of its images")
+    data.require_fingerprint(images["fingerprint"])
 
 
 def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from zoo.infer.annealed import AnnealedLogLikelihood
 from zoo.infer.importance import LogLikelihood, log_likelihood
 from zoo.training.progress import Progress
 
@@ -34,6 +35,8 @@ def advancing(bar: Progress) -> Callable[[int], None]:
 def table(result: LogLikelihood) -> str:
     """The figures with their errors, for people."""
     s = result.summary()
+    if isinstance(result, AnnealedLogLikelihood) and not result.exact:
+        return _annealed_table(result)
     if result.exact:
         return "\n".join(
             [
@@ -51,6 +54,20 @@ def table(result: LogLikelihood) -> str:
         f"Pareto k           {_or_none(s['pareto_k'])}",
     ]
     return "\n".join(lines) + _warning(s)
+
+
+def _annealed_table(result: AnnealedLogLikelihood) -> str:
+    s = result.summary()
+    lines = [
+        f"log p(x), annealed {result.mean:10.3f} +- {result.stderr:.3f} nats "
+        f"({s['images']} images; +- {s['log_likelihood_stderr_over_samples']:.3f} from sampling)",
+        f"one chain's bound  {s['annealed_bound']:10.3f} +- {s['annealed_bound_stderr']:.3f} nats an image",
+        f"bits/dim           {s['bits_per_dim']:10.4f} +- {s['bits_per_dim_stderr']:.4f}",
+        f"chains             {result.samples} an image, {result.steps} temperatures, {result.leapfrog} "
+        f"leapfrog steps, acceptance {s['acceptance']:.2f}",
+        f"effective chains   {s['ess']:10.1f} of {result.samples}",
+    ]
+    return "\n".join(lines)
 
 
 def metrics_table(metrics: Mapping[str, float]) -> str:

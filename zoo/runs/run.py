@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,12 +18,13 @@ from zoo.analysis.anomaly import Report, chosen_layers, compare
 from zoo.analysis.sampling import sample
 from zoo.data import Batches, ImageData
 from zoo.data.protocol import Protocol
-from zoo.errors import DataError, UsageError
+from zoo.errors import UsageError
 from zoo.experiments import Experiment, find
+from zoo.infer.annealed import annealed_log_likelihood
 from zoo.infer.importance import LogLikelihood, log_likelihood
 from zoo.infer.initialisation import initialise
 from zoo.runs import finetuning, outputs
-from zoo.runs.configuration import configuration, configured, require_same
+from zoo.runs.configuration import configuration, configured, located, require_same, require_same_images
 from zoo.runs.images import require_choice, require_fit, require_images
 from zoo.runs.monitor import Monitor, side_by_side
 from zoo.runs.report import advancing, metrics_table, table
@@ -47,10 +48,12 @@ class Evaluation:
     Attributes:
         likelihood: of each image.
         metrics: figures that the objective adds, the classification error say.
+        protocol: what the images are, in a line.
     """
 
     likelihood: LogLikelihood
     metrics: Mapping[str, float]
+    protocol: str
 
     def summary(self) -> dict[str, Any]:
         """The figures, for JSON."""
@@ -58,7 +61,8 @@ class Evaluation:
 
     def table(self) -> str:
         """The figures with their errors, for people."""
-        return "\n".join(filter(None, [table(self.likelihood), metrics_table(self.metrics)]))
+        images = f"images             {self.protocol}"
+        return "\n".join(filter(None, [table(self.likelihood), metrics_table(self.metrics), images]))
 
 
 class Run:
@@ -87,9 +91,10 @@ class Run:
         download: bool = False,
         source: RunFolder | None = None,
     ) -> None:
-        self.experiment, self.path, self._folder = experiment, Path(path), folder
+        self.experiment, self.path, self._folder = located(experiment), Path(path), folder
         self.seed, self.device = seed, torch.device(device)
-        self.data_root, self.download, self.source = data_root, download, source
+        self.data_root = None if data_root is None else Path(data_root).expanduser().absolute()
+        self.download, self.source = download, source
         self.leads = True  # whether this is the one process that writes
 
     @classmethod
@@ -160,14 +165,12 @@ class Run:
         """The images.
 
         Raises:
-            DataError: if they are missing, unreadable, or not of the shape that the run was trained on.
+            DataError: if they are missing, unreadable, or not those that the run was trained on.
         """
         data = self.protocol.load(data_root=self.data_root, download=self.download)
-        if self._folder is not None and data.image_shape != configured(self._folder)[1]:
-            raise DataError(
-                f"expected images of shape {configured(self._folder)[1]}, on which {self.path} was trained; "
-                f"got {data.image_shape} from {self.protocol.data}"
-            )
+        began = self._folder or self.source
+        if began is not None and configured(began)[0].data() == self.protocol:
+            require_same_images(began, data, self.protocol.data)
         return data
 
     @cached_property
@@ -252,7 +255,48 @@ class Run:
         labels = getattr(self.data, f"{split}_labels")
         labels = labels if labels is None else labels[:images]
         metrics = system.objective.metrics(system.loss(), x, labels, samples=10, seed=seed)
-        return Evaluation(likelihood, metrics)
+        return Evaluation(likelihood, metrics, self.protocol.describe(self.data))
+
+    def anneal(
+        self,
+        chains: int = 16,
+        *,
+        steps: int = 1000,
+        leapfrog: int = 10,
+        start: Literal["prior", "guide"] = "guide",
+        images: int | None = None,
+        split: str = "test",
+        seed: int = 0,
+    ) -> Evaluation:
+        """The log-likelihood by annealed importance sampling; see `zoo.annealed_log_likelihood`.
+
+        Args:
+            chains: an image.
+            steps: temperatures.
+            leapfrog: gradients a step.
+            start: where the chains start, prior or guide.
+            images: how many images of the split, all by default.
+            split: test or validation.
+            seed: of the noise.
+
+        Raises:
+            UsageError: for a count out of range, or a model with discrete latents.
+        """
+        require_images(self.data, split, images)
+        system, x = self.system, self._held_out(split)[:images]
+        guide = system.guide if start == "guide" else None
+        with Progress(len(x), unit="image") as bar:
+            likelihood = annealed_log_likelihood(
+                system.model,
+                x,
+                guide=guide,
+                chains=chains,
+                steps=steps,
+                leapfrog=leapfrog,
+                seed=seed,
+                progress=advancing(bar),
+            )
+        return Evaluation(likelihood, {}, self.protocol.describe(self.data))
 
     def sample(self, n: int = 64, *, temperature: float = 1.0, seed: int = 0) -> Tensor:
         """N images drawn from the model, uint8-like pixels (n, C, H, W) for a picture."""
