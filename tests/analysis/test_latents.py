@@ -201,7 +201,7 @@ def test_noise_is_what_makes_the_latents_from_those_above(name):
     """Standard normal a priori: mean 0 and variance 1 of the noise of prior samples."""
     model, _ = pair(name)
     with torch.no_grad(), poutine.trace() as trace:
-        model(n=2000)
+        model(n=500)
     latents = {n: trace.trace.nodes[n]["value"] for n in trace.trace.stochastic_nodes if layer_of(n)}
     for noise in noise_of(model, latents).values():
         assert (standard_errors(noise, 0.0).abs() < 5).all()
