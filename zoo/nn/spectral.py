@@ -16,15 +16,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from zoo.nn.cells import LogNormConv2d
+
 FIRST_ITERATIONS = 40
+TINY = 1e-30
 
 
 class SpectralNorms(nn.Module):
-    """sum_i u_i^T W_i v_i, u_i and v_i near the singular vectors of the largest singular value: from below.
+    """sum_i |W_i^T u_i|, u_i near the left singular vector of the largest singular value: from below.
 
     W is the weight that a convolution uses, weight normalisation and mask included, as a matrix of a row an
-    output channel. u and v are buffers: a resumed run has the same. Each call in training moves them by a few
-    power iterations, v = W^T u / |.|, u = W v / |.|; the gradient in W is u v^T.
+    output channel. u is a buffer: a resumed run has the same. Each call in training moves it by a few power
+    iterations, u = W W^T u / |.|; the gradient in W is u v^T, v = W^T u / |.|.
 
     Args:
         modules: whose convolutions count, each layer once; they are not submodules of this one.
@@ -36,11 +39,11 @@ class SpectralNorms(nn.Module):
         self.iterations = iterations
         groups = defaultdict(list)
         for layer in convolutions(modules):
-            groups[layer.weight.flatten(1).shape].append(layer)
+            groups[layer.weight.flatten(1).shape, _kind(layer)].append(layer)
         self._layers = tuple(tuple(layers) for layers in groups.values())
-        for i, (shape, layers) in enumerate(groups.items()):
-            for name, length in zip("uv", shape, strict=True):
-                self.register_buffer(f"{name}_{i}", _unit_vectors(len(layers), length).to(layers[0].weight))
+        for i, layers in enumerate(self._layers):
+            u = _unit_vectors(len(layers), layers[0].out_channels).to(layers[0].weight)
+            self.register_buffer(f"u_{i}", u)
         self.iterate(FIRST_ITERATIONS)
 
     def forward(self) -> Tensor:
@@ -52,29 +55,31 @@ class SpectralNorms(nn.Module):
 
     @torch.no_grad()
     def iterate(self, times: int) -> None:
-        """Move u and v by power iterations."""
+        """Move u by power iterations."""
         weights = self.weights()
         if not any(w.is_meta for w in weights):
             self._iterate(weights, times)
 
     def weights(self) -> list[Tensor]:
-        """The matrices of every shape, (layers, rows, columns)."""
-        return [torch.stack([effective(layer).flatten(1) for layer in group]) for group in self._layers]
+        """The matrices of every group of one shape and kind, (layers, rows, columns)."""
+        return [_stacked(layers) for layers in self._layers]
 
     @torch.no_grad()
     def _iterate(self, weights: list[Tensor], times: int) -> None:
         for i, w in enumerate(weights):
-            u, v = self._vectors(i)
+            u = self._vector(i).unsqueeze(1)  # (layers, 1, rows)
+            transposed = w.transpose(1, 2)
             for _ in range(times):
-                v.copy_(normalize(torch.einsum("lrc,lr->lc", w, u), dim=1))
-                u.copy_(normalize(torch.einsum("lrc,lc->lr", w, v), dim=1))
+                u = torch.bmm(torch.bmm(u, w), transposed)
+                u = u / torch.linalg.vector_norm(u, dim=2, keepdim=True).clamp(min=TINY)
+            self._vector(i).copy_(u.squeeze(1))
 
     def _norms(self, w: Tensor, i: int) -> Tensor:
-        u, v = (vector.clone() for vector in self._vectors(i))  # kept by autograd, and moved in place later
-        return torch.einsum("lr,lrc,lc->l", u, w, v)
+        u = self._vector(i).clone()  # autograd keeps it, and it moves in place at the next call
+        return torch.linalg.vector_norm(torch.bmm(u.unsqueeze(1), w), dim=(1, 2))
 
-    def _vectors(self, i: int) -> tuple[Any, Any]:
-        return getattr(self, f"u_{i}"), getattr(self, f"v_{i}")
+    def _vector(self, i: int) -> Any:
+        return getattr(self, f"u_{i}")
 
 
 class BatchNormScales(nn.Module):
@@ -100,6 +105,22 @@ class BatchNormScales(nn.Module):
 def effective(layer: Any) -> Tensor:
     """The weight that a layer uses."""
     return layer.effective() if hasattr(layer, "effective") else layer.weight
+
+
+def _kind(layer: Any) -> tuple[bool, bool]:
+    """Whether a layer's weight has a log gain, and whether it is another function of its parameters."""
+    has_gain = isinstance(layer, LogNormConv2d)
+    return has_gain, not has_gain and hasattr(layer, "effective")
+
+
+def _stacked(layers: tuple[Any, ...]) -> Tensor:
+    """The effective weights of layers of one shape and kind, in a few operations for all."""
+    has_gain, other = _kind(layers[0])
+    if not has_gain:
+        return torch.stack([(effective(m) if other else m.weight).flatten(1) for m in layers])
+    v = torch.stack([layer.direction().flatten(1) for layer in layers])
+    gain = torch.stack([layer.log_gain for layer in layers]).exp().unsqueeze(2)
+    return v * (gain / torch.linalg.vector_norm(v, dim=2, keepdim=True))
 
 
 def convolutions(modules: Iterable[nn.Module]) -> list[Any]:
