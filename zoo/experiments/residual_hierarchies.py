@@ -202,7 +202,7 @@ EXPERIMENTS = [
         "VDVAE of six latents on three resolutions, 8x8 digits",
         Config(VDVAE, width=32, latent=4),
         **DIGITS,
-        objective=elbo(),
+        objective=elbo(free_bits=1.0, free_bits_steps=1800),
         training=training(epochs=100, batch_size=50, learning_rate=2e-3, clip=200.0, ema=0.995),
     ),
     Experiment(
@@ -210,7 +210,7 @@ EXPERIMENTS = [
         "VDVAE of twelve latents on four resolutions, MNIST",
         Config(VDVAE, blocks=(3, 4, 4, 1), encoder_blocks=(2, 2, 2, 1), factors=(2, 2, 7), latent=8),
         **MNIST,
-        objective=elbo(),
+        objective=elbo(free_bits=1.0, free_bits_steps=700),
         training=training(steps=1000, batch_size=50, learning_rate=2e-3, clip=200.0, ema=0.995),
     ),
     Experiment(
@@ -262,7 +262,7 @@ EXPERIMENTS = [
         "IAF-VAE of three layers on two scales, 8x8 digits",
         Config(IAF_VAE, blocks=(2, 1), width=16, latent=4, hidden=(16, 16)),
         **DIGITS,
-        objective=Config("zoo.infer.channel_free_bits.ChannelFreeBits", free_bits=0.05, free_bits_steps=1600),
+        objective=Config("zoo.infer.channel_free_bits.ChannelFreeBits", free_bits=0.5, free_bits_steps=1800),
         training=DIGITS_TRAINING,
     ),
     Experiment(
@@ -270,7 +270,7 @@ EXPERIMENTS = [
         "IAF-VAE of four layers on two scales, MNIST",
         Config(IAF_VAE, latent=4, width=16, hidden=(16, 16)),
         **MNIST,
-        objective=Config("zoo.infer.channel_free_bits.ChannelFreeBits", free_bits=0.1, free_bits_steps=700),
+        objective=Config("zoo.infer.channel_free_bits.ChannelFreeBits", free_bits=0.5, free_bits_steps=700),
         training=training(steps=1000, batch_size=50, learning_rate=5e-3, ema=0.995),
     ),
     *(iaf_mnist(name, *row) for name, row in MNIST_TABLE.items()),

@@ -1,0 +1,144 @@
+"""NVAE, VDVAE and IAF-VAE: a training step beside the same networks in plain PyTorch, one thread.
+
+    python -m tests.benchmarks.residual_hierarchies                 # eager, a few minutes
+    python -m tests.benchmarks.residual_hierarchies compiled        # and whole losses compiled, some more
+
+The hand-written step runs the very same modules once, draws with ``torch.randn_like`` and writes the normal
+densities and divergences out; no Pyro. What spectral regularisation costs is measured as a share of a step,
+with one thread as well, and a bound of 100 samples of 16 images beside as many runs of the whole model.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pyro
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import zoo
+from tests.benchmarks.hierarchies import report
+from tests.benchmarks.paired import paired_seconds
+from tests.benchmarks.single_pass import divergence, draw
+from zoo import ELBO, compile_loss
+from zoo.infer.regularised import RegularisedELBO
+
+SYSTEMS = {"nvae_mnist_small": 16, "vdvae_mnist_small": 16}
+
+
+def main() -> None:
+    """Measure and print."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    pyro.enable_validation(False)
+    for name, batch in SYSTEMS.items():
+        steps(name, batch, compiled="compiled" in sys.argv)
+    spectral("nvae_mnist_small", 16)
+    for name in SYSTEMS:
+        bounds(name, k=100, whole=3)
+
+
+def steps(name: str, batch: int, *, compiled: bool) -> None:
+    """Forward and backward, without regularisation."""
+    model, guide, x = built(name, batch)
+    ours = ELBO()(model, guide)
+    check(model, guide, x)
+    timed: dict[str, Callable[[], object]] = {
+        "hand-written": lambda: raw_loss(model, guide, x).backward(),
+        "zoo": lambda: ours(x).backward(),
+    }
+    if compiled:
+        whole = compile_loss(ELBO()(model, guide), x)
+        timed["zoo, whole loss compiled"] = lambda: whole(x).backward()
+    seconds = paired_seconds(timed, rounds=7, repeat=1)
+    report(f"{name}, training step of {batch} images", seconds, "hand-written")
+
+
+def spectral(name: str, batch: int) -> None:
+    """A step with spectral regularisation beside one without."""
+    model, guide, x = built(name, batch)
+    plain, regularised = ELBO()(model, guide), RegularisedELBO()(model, guide)
+    timed = {
+        "without": lambda: plain(x).backward(),
+        "with spectral regularisation": lambda: regularised(x).backward(),
+    }
+    report(f"{name}, training step of {batch} images", paired_seconds(timed, rounds=7, repeat=1), "without")
+
+
+def bounds(name: str, *, k: int, whole: int) -> None:
+    """The bound of k samples of 16 images; `whole` runs of the whole model, scaled to k of them."""
+    model, guide, x = built(name, 16)
+    loss = ELBO()(model, guide).eval()
+    timed = {
+        "zoo": lambda: zoo.log_weights(model, guide, x, k),
+        f"{k} runs": torch.no_grad()(lambda: [loss(x) for _ in range(whole)]),
+    }
+    seconds = paired_seconds(timed, rounds=1, repeat=1)
+    seconds[f"{k} runs"] = [t * k / whole for t in seconds[f"{k} runs"]]
+    report(f"{name}, bound of {k} samples of 16 images", seconds, "zoo")
+
+
+def built(name: str, batch: int) -> tuple[Any, Any, Tensor]:
+    """Model and guide in training mode, and random binary images."""
+    torch.manual_seed(0)
+    system = zoo.build(name)
+    return system.model, system.guide, torch.rand(batch, 1, 28, 28).round()
+
+
+def check(model: Any, guide: Any, x: Tensor) -> None:
+    """Both are the same estimate: equal loss for equal noise."""
+    torch.manual_seed(1)
+    expected = ELBO()(model, guide)(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(raw_loss(model, guide, x), expected)
+
+
+def raw_loss(model: Any, guide: Any, x: Tensor) -> Tensor:
+    """Minus the ELBO, mean nats an image, in one pass without Pyro."""
+    generate = vdvae_pass if "VDVAE" in type(model).__name__ else nvae_pass
+    h, kl = generate(model, guide, guide.path(x), len(x))
+    logits = model.likelihood.net(h)
+    nll = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum((1, 2, 3))
+    return (nll + kl).mean()
+
+
+def nvae_pass(model: Any, guide: Any, features: list[Tensor], n: int) -> tuple[Tensor, Any]:
+    """The last state and the KL."""
+    h, kl = model.start(n), 0.0
+    for layer, posterior, d in reversed(list(zip(model.layers, guide.posteriors, features, strict=True))):
+        h = layer.cells(h)
+        d = d if posterior.merge is None else d + posterior.merge(h)
+        delta, delta_log = (5 * torch.tanh(posterior.head(d) / 5)).chunk(2, dim=1)
+        if layer.head is None:
+            loc, log_scale = torch.zeros_like(delta), torch.zeros_like(delta)
+        else:
+            loc, log_scale = (5 * torch.tanh(layer.head(h) / 5)).chunk(2, dim=1)
+        scale = log_scale.exp()
+        relative = (delta / scale).square() + torch.expm1(2 * delta_log) - 2 * delta_log
+        kl = kl + 0.5 * relative.sum((1, 2, 3))
+        z = draw(loc + delta, scale * delta_log.exp())
+        h = layer.grow(layer.combine(torch.cat([h, z], dim=1)))
+    return h, kl
+
+
+def vdvae_pass(model: Any, guide: Any, features: list[Tensor], n: int) -> tuple[Tensor, Any]:
+    """The last state and the KL."""
+    h, kl = model.start(n), 0.0
+    ladder = list(zip(model.layers, guide.posteriors, guide.sources, strict=True))
+    for layer, posterior, source in reversed(ladder):
+        if layer.grows > 1:
+            h = F.interpolate(h, scale_factor=layer.grows)
+        if layer.constant is not None:
+            h = h + layer.constant(n)
+        loc, raw, r = layer.parameters_of(h).split(layer.sizes, dim=1)
+        q_loc, q_raw = posterior.net(torch.cat([h, features[source]], dim=1)).chunk(2, dim=1)
+        scale, q_scale = ((10 * torch.tanh(s / 10)).exp() for s in (raw, q_raw))
+        kl = kl + divergence(*(t.flatten(1) for t in (q_loc, q_scale, loc, scale)))
+        h = h + r + layer.project(draw(q_loc, q_scale))
+        h = h + layer.resnet(h)
+    return h, kl
+
+
+if __name__ == "__main__":
+    main()
