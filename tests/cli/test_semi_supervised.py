@@ -34,7 +34,7 @@ def test_training_ends_with_the_likelihood_and_the_error(whole):
     run, outcome = whole
     assert "log p(x), K=2" in outcome.out
     assert "error rate" in outcome.out
-    assert "of 30 images" in outcome.out
+    assert "(30 images;" in outcome.out
     logged = metrics(run)
     for key in ("train/accuracy", "train/cross_entropy", "train/kl/y", "train/labelled_elbo"):
         assert any(key in line for line in logged)
@@ -86,7 +86,7 @@ MISTAKES = {
     "none": (("--set", "labels=0"), 2, "labels >= 1; got 0"),
     "other classes": (("--set", "classes=7", "--set", "labels=14"), 3, "set classes=10"),
     "one class": (("--set", "classes=1"), 2, "classes >= 2; got 1"),
-    "negative alpha": (("--set", "alpha=-1"), 2, "alpha >= 0; got -1"),
+    "negative alpha": (("--set", "alpha=-1"), 2, "alpha >= 0, finite; got -1"),
     "an objective of others": (("--set", "k=5"), 2, "unknown option 'k'"),
 }
 
