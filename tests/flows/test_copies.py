@@ -21,7 +21,7 @@ def used(flow, batch=(3,)):
     return flow
 
 
-@every_flow
+@flows_of_each_class
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda flow: pickle.loads(pickle.dumps(flow))])
 def test_copies_after_use(name, copied):
     flow = used(CASES[name].trained())
@@ -31,7 +31,7 @@ def test_copies_after_use(name, copied):
     torch.testing.assert_close(density(again, c).log_prob(y), density(flow, c).log_prob(y), rtol=0, atol=0)
 
 
-@every_flow
+@flows_of_each_class
 def test_size_does_not_grow_with_use(name):
     flow = CASES[name].trained()
     new = len(pickle.dumps(flow))
