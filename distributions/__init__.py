@@ -16,6 +16,7 @@ from distributions.grid_categorical import GridCategorical
 from distributions.normal_mixture import NormalMixture
 from distributions.precision_weighted_normal import PrecisionWeightedNormal
 from distributions.residual_normal import ResidualNormal
+from distributions.stationary_ar1 import StationaryAR1
 from distributions.transformed import TransformedDistribution, rsample_and_log_prob
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "NormalMixture",
     "PrecisionWeightedNormal",
     "ResidualNormal",
+    "StationaryAR1",
     "TransformedDistribution",
     "rsample_and_log_prob",
 ]

@@ -245,6 +245,8 @@ SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with coun
     "pixel_hvae_vamp": {"hidden": 4, "num_pseudo_inputs": 3, "channels": (2, 2, 2, 2), "layers": 2},
     "beta_vae": {"channels": 4},
     "sa_vae": {"channels": 4, "layers": 2, "latent": 3, "decoder_channels": 4, "refinements": 2},
+    "delta_vae": {"channels": 4, "layers": 2, "latent": 2, "length": 3, "decoder_channels": 4},
+    "lossy_vae": {"channels": 4, "latent": 3, "decoder_channels": 4},
     "lagging_vae": {"channels": 4, "layers": 2, "latent": 3, "decoder_channels": 4, "inner_steps": 1},
     "biva": {"filters": 4, "blocks": 1},
     "nvae": {"groups": (1, 1), "channels": 4, "latent": 2},

@@ -105,6 +105,7 @@ from .parts.posteriors import FullCovarianceHead as FullCovarianceHead
 from .parts.posteriors import NormalHead as NormalHead
 from .parts.posteriors import Transformed as Transformed
 from .parts.posteriors import transformed as transformed
+from .parts.priors import AR1Prior as AR1Prior
 from .parts.priors import LearnedNormal as LearnedNormal
 from .parts.priors import MixtureOfGaussians as MixtureOfGaussians
 from .parts.priors import StandardLogistic as StandardLogistic

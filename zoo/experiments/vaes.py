@@ -88,6 +88,28 @@ EXPERIMENTS = [
         training=recipe(60, 50, 2e-3, 0.999, 0.995),
     ),
     Experiment(
+        "delta_vae_digits",
+        "PixelVAE whose prior commits 7.6 nats to the latents, 8x8 digits",
+        Config(
+            "zoo.models.delta_vae.delta_vae",
+            network=Config("zoo.nn.causal.GatedPixelCNN", kernel=3, channels=16, layers=2),
+        ),
+        **ON_DIGITS,
+        training=recipe(60, 50, 2e-3, 0.999, 0.995),
+    ),
+    Experiment(
+        "lossy_vae_digits",
+        "VLAE: MAF prior, decoder that sees the nearest pixels, free bits, 8x8 digits",
+        Config(
+            PIXELVAE,
+            prior=Config("zoo.parts.priors.maf_prior", layers=4),
+            network=Config("zoo.nn.causal.GatedPixelCNN", kernel=3, channels=12, layers=2),
+        ),
+        **DIGITS,
+        objective=elbo(free_bits=0.64),  # 0.01 nats a pixel
+        training=recipe(60, 50, 2e-3, 0.999, 0.995),
+    ),
+    Experiment(
         "sa_vae_digits",
         "PixelVAE with a semi-amortised guide, 8x8 digits",
         Config(

@@ -83,6 +83,7 @@ def pixelvae(
     latent: int = 16,
     decoder_channels: int = 32,
     strides: tuple[int, ...] = (2, 1, 2),
+    prior: Prior = StandardNormal,
     network: Network = GatedPixelCNN,
     likelihood: Family = Bernoullis,
 ) -> tuple[VAE, AmortizedGuide]:
@@ -93,6 +94,7 @@ def pixelvae(
         latent: size of z.
         decoder_channels: of the blocks of encoder and decoder.
         strides: of these blocks, from the image up.
+        prior: made of the size of z; called with nothing, returns p(z).
         network: causal, over the decoder's features.
         likelihood: family of the pixels.
     """
@@ -103,7 +105,7 @@ def pixelvae(
         return AutoregressiveLikelihood(causal, family, net=decoder)
 
     sizes: Any = {"latent": latent, "channels": decoder_channels, "strides": strides}
-    return vae(image_shape, likelihood=autoregressive, **sizes)
+    return vae(image_shape, prior=prior, likelihood=autoregressive, **sizes)
 
 
 def m1(

@@ -7,7 +7,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from distributions import NormalMixture
+from distributions import NormalMixture, StationaryAR1
 from distributions.base_normal import base_normal
 from flows.builders import maf
 from flows.transformed import Transformed, transformed
@@ -174,6 +174,34 @@ class VampPrior(nn.Module):
         except TypeError:
             return dist.MixtureSameFamily(dist.Categorical(logits=equal), q)
         return NormalMixture(equal, normal.loc, normal.scale)
+
+
+class AR1Prior(nn.Module):
+    """p(z) of delta-VAE: fixed autoregressions along T, one a dimension; see `distributions.StationaryAR1`.
+
+    Args:
+        latent: (D, T).
+        slowest: a of the first dimension; the others' go down evenly.
+        fastest: a of the last.
+
+    Raises:
+        ValueError: if the latent is no (D, T) with T >= 2, or a rate is not in [0, 1).
+    """
+
+    rates: Tensor
+
+    def __init__(self, latent: Sequence[int], *, slowest: float = 0.97, fastest: float = 0.5) -> None:
+        super().__init__()
+        if isinstance(latent, int) or len(latent) != 2 or latent[1] < 2:
+            raise ValueError(f"expected a latent of shape (D, T), T >= 2; got {latent}")
+        if not 0 <= fastest <= slowest < 1:
+            raise ValueError(f"expected 0 <= fastest <= slowest < 1; got {fastest} and {slowest}")
+        size, self.steps = _event_shape(latent)
+        self.register_buffer("rates", torch.linspace(slowest, fastest, size), persistent=False)
+
+    def forward(self) -> StationaryAR1:
+        """p(z), event shape (D, T)."""
+        return StationaryAR1(self.rates, self.steps)
 
 
 def maf_prior(latent: int, *, layers: int = 2, hidden: tuple[int, ...] = (64, 64)) -> Transformed:

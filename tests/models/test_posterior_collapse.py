@@ -1,0 +1,43 @@
+"""Systems whose latents are kept in use beside a strong decoder."""
+
+import pytest
+import torch
+
+from tests.catalogue import IMAGE, images
+from zoo import ELBO, AR1Prior
+from zoo.models.delta_vae import delta_vae
+
+
+def test_the_divergence_is_never_below_the_committed_rate():
+    """Of random encoders, and of one that is trained to have none."""
+    torch.manual_seed(0)
+    model, guide = delta_vae(IMAGE, latent=2, length=5, decoder_channels=4, strides=(2,))
+    delta, x = model.prior().committed_rate(), images(dtype=torch.float32)
+    loss = ELBO()(model, guide)
+    optimizer = torch.optim.Adam(guide.parameters(), lr=0.02)
+    for _ in range(150):
+        kl = loss.terms(x).kl["z"]
+        assert (kl > delta).all()
+        optimizer.zero_grad()
+        kl.mean().backward()
+        optimizer.step()
+    assert kl.mean() < delta + 0.1
+
+
+def test_a_prior_without_correlation_commits_nothing():
+    prior = AR1Prior((3, 4), slowest=0.0, fastest=0.0)
+    assert prior().committed_rate() == 0
+    z = torch.randn(5, 3, 4)
+    standard = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum((1, 2))
+    torch.testing.assert_close(prior().log_prob(z), standard)
+
+
+@pytest.mark.parametrize("latent", [3, (3,), (3, 1), (1, 2, 3)])
+def test_a_latent_without_steps_is_refused(latent):
+    with pytest.raises(ValueError, match=r"shape \(D, T\)"):
+        AR1Prior(latent)
+
+
+def test_rates_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="fastest <= slowest < 1"):
+        AR1Prior((2, 3), slowest=1.0)
