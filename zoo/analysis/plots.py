@@ -123,9 +123,11 @@ def _plot(
 
     xs, ys = ([line[:, i] for line in lines.values()] for i in (0, 1))
     low, high = _span(ys)
-    axes = Axes(_span(xs), (low if floor is None else floor, high + 0.05 * (high - low)), *size)
     image = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(image)
+    legend = math.ceil(max(draw.textlength(name) for name in lines)) + RIGHT  # beside the lines, not on them
+    heights = low if floor is None else floor, high + 0.05 * (high - low)
+    axes = Axes(_span(xs), heights, size[0] - legend, size[1])
     _draw_axes(draw, axes, title, label)
     for i, (name, line) in enumerate(lines.items()):
         colour = colour_of(i)
