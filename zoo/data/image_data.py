@@ -217,4 +217,11 @@ class ImageData:
                 f"{self.name}: expected labels 0 .. {classes - 1} for a model of {classes} classes; got "
                 f"{int(labels.min())} .. {found - 1}: set classes={found}"
             )
+        for split in ("validation", "test"):  # found now, not when the trained model is evaluated
+            held_out = getattr(self, f"{split}_labels")
+            if held_out is not None and ((held_out < 0) | (held_out >= classes)).any():
+                raise DataError(
+                    f"{self.name}: expected labels 0 .. {classes - 1} of the {split} images; got "
+                    f"{int(held_out.min())} .. {int(held_out.max())}"
+                )
         return labels
