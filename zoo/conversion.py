@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 from zoo.errors import UsageError
 
+FLOAT32 = 2.0**128  # beyond what parameters, and so options of them, can be
+
 
 @dataclass(frozen=True)
 class Range:
@@ -144,7 +146,7 @@ def _integer(value: Any) -> int:
 
 
 def _real(value: Any) -> float:
-    if isinstance(value, bool) or not math.isfinite(float(value)):
+    if isinstance(value, bool) or not abs(float(value)) < FLOAT32:
         raise ValueError(value)
     return float(value)
 

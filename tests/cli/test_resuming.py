@@ -10,6 +10,10 @@ import pytest
 
 from tests.training.runs import Command, metrics, same, signal_in_step, state
 from zoo.cli import main as cli
+from zoo.data.protocol import Protocol
+from zoo.runs.monitor import Monitor
+from zoo.runs.run import Run
+from zoo.training import trainer
 from zoo.training.run_folder import RunFolder
 
 SMALL = (
@@ -62,7 +66,6 @@ def test_a_finished_run_goes_on_to_more_epochs(zoo, tmp_path, whole):
 
 CHANGES = {
     "latent": ("--set", "latent=5"),
-    "learning_rate": ("--set", "learning_rate=0.1"),
     "ema": ("--set", "ema=0"),
     "batch_size": ("--batch-size", 50),
     "binarize": ("--set", "binarize=static"),
@@ -125,13 +128,53 @@ def test_interrupted_twice_it_ends_at_once(zoo, tmp_path, monkeypatch):
     assert outcome.err.splitlines()[-1] == "zoo: interrupted"
 
 
-def test_interrupted_while_it_imports_it_says_so(zoo, monkeypatch):
-    def interrupted(name):
-        raise KeyboardInterrupt
+def test_a_smaller_learning_rate_is_taken_and_recorded(zoo, finished):
+    options = RunFolder.open(finished).config["options"]
+    smaller = ("--set", "learning_rate=1e-5", "--set", "clip=1")
+    outcome = zoo("train", *SMALL, "--out", finished, "--epochs", 3, *smaller, "--resume")
+    assert outcome.code == 0, outcome.err
+    config = RunFolder.open(finished).config
+    assert config["options"] == {**options, "epochs": 3, "learning_rate": 1e-5, "clip": 1.0}
+    assert [(change["step"], change["after"]["clip"]) for change in config["changes"]] == [(28, 1.0)]
+    rates = {line["train/learning_rate"] for line in metrics(finished)[-3:] if "train/loss" in line}
+    assert rates == {1e-5}
 
-    monkeypatch.setattr(importlib, "import_module", interrupted)
-    outcome = zoo("evaluate", "anything")
-    assert (outcome.code, outcome.err) == (130, "zoo: interrupted\n")
+
+PHASES = {
+    "imports": ("train", signal.SIGINT, importlib, "import_module"),
+    "data": ("train", signal.SIGTERM, Protocol, "load"),
+    "preparation": ("train", signal.SIGINT, Run, "_prepared"),
+    "validation": ("train", signal.SIGTERM, Monitor, "__call__"),
+    "the last save": ("train", signal.SIGTERM, trainer, "save_checkpoint"),
+    "evaluation": ("train", signal.SIGINT, Run, "evaluate"),
+    "pictures": ("train", signal.SIGTERM, Run, "save_pictures"),
+    "an evaluation": ("evaluate", signal.SIGTERM, Run, "evaluate"),
+    "samples": ("sample", signal.SIGINT, Run, "sample"),
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_signal_anywhere_ends_with_the_command_that_resumes(phase, zoo, tmp_path, whole, monkeypatch):
+    command, number, place, name = PHASES[phase]
+    arguments = {
+        "train": ("train", *SMALL, "--out", tmp_path / "a run", "--epochs", 1),
+        "evaluate": ("evaluate", whole, "--samples", 2, "--images", 5),
+        "sample": ("sample", whole, "-n", 2, "--out", tmp_path / "x.png"),
+    }[command]
+    work = getattr(place, name)
+
+    def interrupted(*arguments, **keywords):
+        os.kill(os.getpid(), number)
+        return work(*arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, interrupted)
+        outcome = zoo(*arguments)
+    assert outcome.code == 75
+    said = outcome.err.splitlines()[-1]
+    assert said.startswith("zoo: interrupted")
+    again = shlex.split(said.partition("resume with: ")[2])
+    assert zoo(*again[1:]).code == 0
 
 
 # In processes of their own

@@ -42,7 +42,7 @@ def test_the_best_epoch_is_evaluated_and_no_worse_one_replaces_it(figures, epoch
     saved = best(tmp_path / "run")
     assert (saved["best"], saved["step"]) == (max(figures), epoch * runs.IMAGES // runs.BATCH)
     assert runs.same(dict(saved["loss"]), seen[epoch])
-    assert runs.same(dict(result.average.state_dict()), seen[epoch])
+    assert runs.same(dict(result.evaluated.state_dict()), seen[epoch])
     assert result.step == runs.STEPS
 
 
@@ -50,7 +50,7 @@ def test_the_trained_parameters_are_the_last_whatever_is_chosen(tmp_path):
     chosen, _ = fit(tmp_path / "best", 2.0, 1.0, 0.0)
     last, _ = fit(tmp_path / "last", 2.0, 1.0, 0.0, choose="last")
     assert runs.same(dict(chosen.loss.state_dict()), dict(last.loss.state_dict()))
-    assert not runs.same(dict(chosen.average.state_dict()), dict(last.average.state_dict()))
+    assert not runs.same(dict(chosen.evaluated.state_dict()), dict(last.evaluated.state_dict()))
     assert not (tmp_path / "last" / "checkpoints" / "best.pt").exists()
     assert runs.state(tmp_path / "last")["best"] is None
 
@@ -77,7 +77,7 @@ def test_a_run_that_goes_on_keeps_the_best_so_far(step, figures, tmp_path, monke
     result, _ = fit(tmp_path / "run", *figures)
     assert runs.same(best(tmp_path / "run"), best(tmp_path / "whole"))
     assert runs.same(runs.state(tmp_path / "run"), runs.state(tmp_path / "whole"))
-    assert runs.same(dict(result.average.state_dict()), dict(whole.average.state_dict()))
+    assert runs.same(dict(result.evaluated.state_dict()), dict(whole.evaluated.state_dict()))
 
 
 def die_after_offering(folder, figures, epoch):
@@ -110,7 +110,7 @@ def test_a_damaged_best_checkpoint_costs_one(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.warns(RuntimeWarning, match=r"best\.previous\.pt"):
         again, _ = fit(tmp_path / "run", 1.0, 2.0, 3.0)
-    assert runs.same(dict(again.average.state_dict()), seen[2])
+    assert runs.same(dict(again.evaluated.state_dict()), seen[2])
 
 
 def test_a_lost_best_checkpoint_is_told_of(tmp_path):
@@ -123,7 +123,7 @@ def test_a_lost_best_checkpoint_is_told_of(tmp_path):
 
 def test_a_run_that_ends_within_its_first_epoch_is_evaluated_as_it_is(tmp_path):
     chosen, last = (fit(tmp_path / choose, 1.0, steps=2, choose=choose)[0] for choose in ("best", "last"))
-    assert runs.same(dict(chosen.average.state_dict()), dict(last.average.state_dict()))
+    assert runs.same(dict(chosen.evaluated.state_dict()), dict(last.evaluated.state_dict()))
 
 
 def test_a_choice_needs_a_folder_and_somebody_who_judges(tmp_path):

@@ -69,7 +69,7 @@ def x():
 
 
 def evidence(fit, x):
-    return zoo.log_likelihood(fit.average.model, fit.average.guide, x, 20, seed=0).mean
+    return zoo.log_likelihood(fit.evaluated.model, fit.evaluated.guide, x, 20, seed=0).mean
 
 
 @pytest.mark.parametrize("guide", [Guide, PyroGuide])
@@ -138,7 +138,7 @@ def test_a_seed_reproduces_a_fit(x):
 
 def test_without_an_average_the_trained_parameters_are_evaluated(x):
     fit = zoo.fit(Model(), Guide(), zoo.ELBO(), x, epochs=1)
-    assert fit.average is fit.loss
+    assert fit.evaluated is fit.loss
 
 
 @pytest.mark.parametrize("decay", [0.2, 0.999])
@@ -153,7 +153,7 @@ def test_the_average_is_the_exponential_one_with_less_decay_at_first(x, decay):
     for n, value in enumerate(values[1:], 1):
         warm = min(decay, (1 + n) / (10 + n))
         average = warm * average + (1 - warm) * value
-    torch.testing.assert_close(fit.average.model.net.bias.detach(), average)
+    torch.testing.assert_close(fit.evaluated.model.net.bias.detach(), average)
 
 
 class Flagged(Model):
@@ -174,9 +174,9 @@ class Flagged(Model):
 def test_the_average_has_the_buffers_themselves(steps, x, tmp_path):
     run = RunFolder.create(tmp_path / "run", {})
     fit = zoo.fit(Flagged(), Guide(), zoo.ELBO(), x, steps=steps, batch_size=20, ema=0.999, run=run)
-    assert fit.average.model is not fit.loss.model
-    assert fit.average.model.seen
-    assert fit.average.model.count == fit.loss.model.count == steps
+    assert fit.evaluated.model is not fit.loss.model
+    assert fit.evaluated.model.seen
+    assert fit.evaluated.model.count == fit.loss.model.count == steps
     saved = runs.state(tmp_path / "run")["average"]
     assert saved["module.model.seen"]
     assert saved["module.model.count"] == steps

@@ -1,22 +1,42 @@
 """The commands of the command line: each opens a run, calls it and prints."""
 
 import argparse
-import shlex
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from zoo.analysis.pictures import require_picture_place, save_grid
-from zoo.errors import Interrupted, UsageError
+from zoo.errors import UsageError, ZooError
 from zoo.runs import finetuning, outputs
 from zoo.runs.figures import require_figures_place, write_json
 from zoo.runs.images import require_images
 from zoo.runs.run import Run
 from zoo.training import parallel
 from zoo.training.run_folder import RunFolder
+from zoo.training.state import finite_parameters
 from zoo.training.trainer import Fit
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+
+
+def answered(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """What a command returns; what PyTorch raises of a diverged run or of a full memory is raised as ours.
+
+    Raises:
+        NonFiniteError: of parameters that lead to values that are not finite.
+        ZooError: of a memory that is full, and whatever the command raises.
+    """
+    try:
+        with finite_parameters():
+            return command(options)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise ZooError(
+                "out of memory: take a smaller --batch-size, --chunk or -n, or a smaller model"
+            ) from error
+        raise
 
 
 def train(options: argparse.Namespace) -> int:
@@ -24,7 +44,7 @@ def train(options: argparse.Namespace) -> int:
     from zoo.experiments import find
 
     experiment = find(options.experiment)
-    out = Path(options.out or f"runs/{experiment.name}")
+    out = Path(options.out)
     settings = _settings(options)
     if options.resume:
         run = Run.open(out, changes=_changes(options), **settings)
@@ -42,12 +62,10 @@ def finetune(options: argparse.Namespace) -> int:
     """Resume a run without free bits in a folder of its own; evaluate and picture it as `train` does."""
     settings = _settings(options)
     source = Run.open(options.run, **settings)
-    path = source.path if source.path.name else source.path.absolute()
-    out = Path(options.out or f"{path}-finetuned")
+    out = Path(options.out)
     if options.resume:
         finetuning.require_finetuning_of(RunFolder.open(out), source.folder)
-        changes = finetuning.limited(_changes(options))
-        run = Run.open(out, changes=changes, source=source.folder, **settings)
+        run = Run.open(out, changes=_changes(options), source=source.folder, **settings)
     else:
         inherited = {"seed": source.seed, "data_root": source.data_root}
         run = source.finetune(out, _changes(options), **{**inherited, **_without_none(settings)})
@@ -130,10 +148,7 @@ def _train(run: Run, options: argparse.Namespace) -> int:
     _require_counts(options)
     if options.images is not None:  # before the hours of training
         require_images(run.data, "test", options.images)
-    try:
-        result = run.train()
-    except Interrupted as end:
-        raise Interrupted(f"{end}; resume with: zoo {_resuming(options.arguments)}") from None
+    result = run.train()
     return _report(run, result, options) if run.leads else 0
 
 
@@ -181,7 +196,13 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
     """What --set and its short forms set."""
     values: dict[str, Any] = dict(_assignment(text) for text in options.set)
     short = {name: getattr(options, name, None) for name in ("epochs", "steps", "batch_size")}
-    return values | _without_none(short)
+    changes = values | _without_none(short)
+    if "epochs" in changes and changes.get("steps", "none") != "none":
+        raise UsageError(
+            f"expected epochs or steps; got epochs={changes['epochs']} and steps={changes['steps']}: "
+            "leave one out"
+        )
+    return finetuning.limited(changes)
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -189,10 +210,6 @@ def _assignment(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise UsageError(f"expected KEY=VALUE after --set; got {text!r}")
     return key.strip(), value.strip()
-
-
-def _resuming(arguments: Sequence[str]) -> str:
-    return shlex.join(arguments if "--resume" in arguments else [*arguments, "--resume"])
 
 
 def _require_counts(options: argparse.Namespace) -> None:

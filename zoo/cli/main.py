@@ -1,46 +1,85 @@
 """The command line: ``zoo list | train | finetune | evaluate | anomaly | sample | reconstruct``.
 
 Answers ``--help`` and ``list`` without importing PyTorch. A mistake of the user's is one line on stderr and
-an exit code: 2 usage, 3 data, 4 checkpoint, 5 not finite; 75 interrupted, --resume goes on.
+an exit code: 2 usage, 3 data, 4 checkpoint, 5 not finite; 75 interrupted.
 """
 
 import argparse
+import errno
 import importlib
+import importlib.metadata
 import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from zoo.errors import Interrupted, NonFiniteError, UsageError, ZooError
+from zoo.errors import Interrupted, UsageError, ZooError
+from zoo.training.signals import StopRequest, same_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
-        with _short_warnings():
-            options = parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
-            result: int = options.command(options)
-            sys.stdout.flush()
-        return result
-    except ZooError as error:
-        print(f"zoo: {error}", file=sys.stderr)
-        return error.exit_code
+        with StopRequest(at_once=True), _short_warnings():
+            return _answer(arguments)
     except Interrupted as end:
-        print(f"zoo: {end}", file=sys.stderr)
+        if int(os.environ.get("RANK", "0")) == 0:
+            print(f"zoo: {end}; resume with: {same_command(_resuming(arguments))}", file=sys.stderr)
         return end.exit_code
     except KeyboardInterrupt:
         print("zoo: interrupted", file=sys.stderr)
         return 130
+
+
+def _answer(arguments: Sequence[str]) -> int:
+    try:
+        options = _parsed(arguments)
+        result: int = options.command(options)
+        sys.stdout.flush()
+        return result
+    except ZooError as error:
+        print(f"zoo: {error}", file=sys.stderr)
+        return error.exit_code
     except BrokenPipeError:  # who read what we print has read enough
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  Python flushes it once more at its end
+        _drop_output()
         return 141  # as a shell has it for SIGPIPE
-    except OSError as error:  # a path that is too long, or that may not be looked at
-        if error.filename is None:
+    except OSError as error:  # a path that is too long, or that may not be looked at; a disk that is full
+        if error.filename is None and error.errno != errno.ENOSPC:
             raise
-        print(f"zoo: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"zoo: cannot use {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        if error.filename is None:
+            _drop_output()
         return UsageError.exit_code
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    options = parser().parse_args(arguments)
+    if getattr(options, "out", "") is None:
+        run = getattr(options, "run", None)
+        options.out = f"runs/{options.experiment}" if run is None else f"{_named(run)}-finetuned"
+    return options
+
+
+def _named(run: str) -> Path:
+    """A run's path with its name, also where that is `.`."""
+    return Path(run) if Path(run).name else Path(run).absolute()
+
+
+def _drop_output() -> None:
+    """Print to nowhere from now on: Python flushes the output once more at its end."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _resuming(arguments: Sequence[str]) -> Sequence[str]:
+    """The command to give after an interruption: with --resume, where a run has been begun."""
+    options = _parsed(arguments)
+    begun = hasattr(options, "resume") and Path(options.out, "config.json").exists()
+    return arguments if not begun or options.resume else [*arguments, "--resume"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,6 +93,8 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     """All commands and their options."""
     root = Parser(prog="zoo", description="Deep generative models as Pyro programs.")
+    version = f"zoo {importlib.metadata.version('pyro-generative-zoo')}"
+    root.add_argument("--version", action="version", version=version)
     commands = root.add_subparsers(dest="name", required=True, metavar="COMMAND", parser_class=Parser)
     _add_list(commands)
     _add_train(commands)
@@ -68,7 +109,7 @@ def parser() -> Parser:
 def _add_list(commands: Any) -> None:
     sub = commands.add_parser("list", help="the experiments")
     sub.add_argument("pattern", nargs="?", default="*", help="such as 'biva*'; all by default")
-    sub.add_argument("--json", metavar="FILE", help="write them to a file as well")
+    sub.add_argument("--json", metavar="FILE", type=_path, help="write them to a file as well")
     sub.set_defaults(command=_list)
 
 
@@ -77,7 +118,7 @@ def _add_train(commands: Any) -> None:
     sub.add_argument("-h", "--help", action=_Help)
     sub.add_argument("experiment", help="a name from `zoo list`")
     sub.add_argument(
-        "--out", metavar="DIR", help="run folder, runs/EXPERIMENT by default; must not exist yet"
+        "--out", metavar="DIR", type=_path, help="run folder, runs/EXPERIMENT by default; must not exist yet"
     )
     sub.add_argument("--epochs", help="passes through the data")
     sub.add_argument("--steps", help="stop after so many steps instead")
@@ -88,8 +129,10 @@ def _add_train(commands: Any) -> None:
 
 def _add_finetune(commands: Any) -> None:
     sub = commands.add_parser("finetune", help="go on with a run without free bits, in a folder of its own")
-    sub.add_argument("run", metavar="RUN", help="run folder; it stays as it is")
-    sub.add_argument("--out", metavar="DIR", help="run folder, RUN-finetuned by default; must not exist yet")
+    sub.add_argument("run", metavar="RUN", type=_path, help="run folder; it stays as it is")
+    sub.add_argument(
+        "--out", metavar="DIR", type=_path, help="run folder, RUN-finetuned by default; must not exist yet"
+    )
     further = sub.add_mutually_exclusive_group()
     further.add_argument("--epochs", help="further passes through the data, a tenth of RUN's by default")
     further.add_argument("--steps", help="stop after so many further steps instead")
@@ -104,8 +147,8 @@ def _add_training(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--resume", action="store_true", help="go on with the run in --out, with the options it has"
     )
-    sub.add_argument("--samples", type=int, default=100, help="importance samples of the final evaluation")
-    sub.add_argument("--images", type=int, help="test images of the final evaluation, all by default")
+    sub.add_argument("--samples", type=_count, default=100, help="importance samples of the final evaluation")
+    sub.add_argument("--images", type=_count, help="test images of the final evaluation, all by default")
     sub.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any option of the experiment"
     )
@@ -115,22 +158,22 @@ def _add_evaluate(commands: Any) -> None:
     sub = commands.add_parser(
         "evaluate", help="the log-likelihood of a run, by importance sampling if need be"
     )
-    sub.add_argument("run", metavar="RUN", help="run folder")
+    sub.add_argument("run", metavar="RUN", type=_path, help="run folder")
     sub.add_argument(
         "--method",
         choices=["importance", "ais"],
         default="importance",
         help="importance sampling, or annealed importance sampling: slower, and less in need of a good guide",
     )
-    sub.add_argument("--samples", type=int, help="importance samples an image, K, 1000 by default")
-    sub.add_argument("--chains", type=int, help="ais: chains an image, 16 by default")
-    sub.add_argument("--steps", type=int, help="ais: temperatures, 1000 by default")
-    sub.add_argument("--leapfrog", type=int, help="ais: gradients a temperature, 10 by default")
+    sub.add_argument("--samples", type=_count, help="importance samples an image, K, 1000 by default")
+    sub.add_argument("--chains", type=_count, help="ais: chains an image, 16 by default")
+    sub.add_argument("--steps", type=_count, help="ais: temperatures, 1000 by default")
+    sub.add_argument("--leapfrog", type=_count, help="ais: gradients a temperature, 10 by default")
     sub.add_argument("--start", choices=["prior", "guide"], help="ais: where chains start, guide by default")
-    sub.add_argument("--images", type=int, help="how many images, all by default")
+    sub.add_argument("--images", type=_count, help="how many images, all by default")
     sub.add_argument("--split", choices=["test", "validation"], default="test")
-    sub.add_argument("--chunk", type=int, help="samples at a time: memory and speed only")
-    sub.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
+    sub.add_argument("--chunk", type=_count, help="samples at a time: memory and speed only")
+    sub.add_argument("--json", metavar="FILE", type=_path, help="write the figures to a file as well")
     _add_data(sub)
     _add_device(sub)
     sub.set_defaults(command=_late("evaluate"))
@@ -138,15 +181,15 @@ def _add_evaluate(commands: Any) -> None:
 
 def _add_anomaly(commands: Any) -> None:
     sub = commands.add_parser("anomaly", help="how well a run tells other images from its own")
-    sub.add_argument("run", metavar="RUN", help="run folder, of a model with latent variables")
+    sub.add_argument("run", metavar="RUN", type=_path, help="run folder, of a model with latent variables")
     sub.add_argument("--against", metavar="DATA", required=True, help="the anomalies: a data set or a path")
     sub.add_argument(
         "--above", type=_layers, metavar="K,K,...", help="layers k of L^{>k}; 0 to L-1 by default"
     )
-    sub.add_argument("--samples", type=int, default=10, help="log weights an image and bound")
-    sub.add_argument("--images", type=int, help="test images of each set, all by default")
-    sub.add_argument("--chunk", type=int, help="samples at a time: memory and speed only")
-    sub.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
+    sub.add_argument("--samples", type=_count, default=10, help="log weights an image and bound")
+    sub.add_argument("--images", type=_count, help="test images of each set, all by default")
+    sub.add_argument("--chunk", type=_count, help="samples at a time: memory and speed only")
+    sub.add_argument("--json", metavar="FILE", type=_path, help="write the figures to a file as well")
     _add_data(sub)
     _add_device(sub)
     sub.set_defaults(command=_late("anomaly"))
@@ -154,32 +197,52 @@ def _add_anomaly(commands: Any) -> None:
 
 def _add_sample(commands: Any) -> None:
     sub = commands.add_parser("sample", help="a picture of samples")
-    sub.add_argument("run", metavar="RUN", help="run folder")
-    sub.add_argument("-n", type=int, default=64, help="how many")
+    sub.add_argument("run", metavar="RUN", type=_path, help="run folder")
+    sub.add_argument("-n", type=_count, default=64, help="how many")
     sub.add_argument("--temperature", type=float, default=1.0, help="below 1: more typical, less varied")
-    sub.add_argument("--out", metavar="FILE", default="samples.png", help="PNG; must not exist yet")
+    sub.add_argument(
+        "--out", metavar="FILE", type=_path, default="samples.png", help="PNG; must not exist yet"
+    )
     _add_device(sub)
     sub.set_defaults(command=_late("sample_run"))
 
 
 def _add_reconstruct(commands: Any) -> None:
     sub = commands.add_parser("reconstruct", help="a picture of test images and their reconstructions")
-    sub.add_argument("run", metavar="RUN", help="run folder")
-    sub.add_argument("-n", type=int, default=32, help="how many")
-    sub.add_argument("--out", metavar="FILE", default="reconstructions.png", help="PNG; must not exist yet")
+    sub.add_argument("run", metavar="RUN", type=_path, help="run folder")
+    sub.add_argument("-n", type=_count, default=32, help="how many")
+    sub.add_argument(
+        "--out", metavar="FILE", type=_path, default="reconstructions.png", help="PNG; must not exist yet"
+    )
     _add_data(sub)
     _add_device(sub)
     sub.set_defaults(command=_late("reconstruct_run"))
 
 
 def _add_data(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--data-root", metavar="DIR", help="where data sets lie")
+    sub.add_argument("--data-root", metavar="DIR", type=_path, help="where data sets lie")
     sub.add_argument("--download", action="store_true", help="fetch the data set if it is not there")
 
 
 def _add_device(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seed", type=_seed, default=0, help="of all that is random, 0 by default")
     sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+
+
+def _path(text: str) -> str:
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected a path; got {text!r}")
+    return text
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected an integer; got {text[:40]!r}") from None
+    if abs(count) >= 2**63:
+        raise argparse.ArgumentTypeError(f"expected an integer below 2^63; got {text[:40]}")
+    return count
 
 
 def _seed(text: str) -> int:
@@ -238,33 +301,34 @@ class _Help(argparse.Action):
 
 
 def _late(name: str) -> Callable[[argparse.Namespace], int]:
-    """A command of `zoo.cli.commands`, imported (and PyTorch with it) when it is run."""
+    """A command of `zoo.cli.commands`, imported (and PyTorch with it) when what it names is there."""
 
     def command(options: argparse.Namespace) -> int:
+        if name not in ("train", "finetune") and int(os.environ.get("RANK", "0")) > 0:
+            return 0  # of several processes that torchrun started, the first does it
+        _require_names(options)
         commands = importlib.import_module("zoo.cli.commands")
-        try:
-            result: int = getattr(commands, name)(options)
-        except (ValueError, RuntimeError, MemoryError) as error:
-            _retell(error)
-            raise
+        result: int = commands.answered(getattr(commands, name), options)
         return result
 
     return command
 
 
-def _retell(error: Exception) -> None:
-    """Raise as ours what PyTorch raises for a run that has diverged, and for a memory that is full."""
-    text = str(error)
-    if text.startswith("Expected parameter") and "found invalid values" in text:
-        raise NonFiniteError(
-            "the parameters lead to values that are not finite: the run has diverged; train another with a "
-            "smaller learning_rate, or clip=1"
-        ) from error
-    signs = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
-    if isinstance(error, MemoryError) or any(sign in text for sign in signs):
-        raise ZooError(
-            "out of memory: take a smaller --batch-size, --chunk or -n, or a smaller model"
-        ) from error
+def _require_names(options: argparse.Namespace) -> None:
+    """Check, before PyTorch is imported, that the experiment and the runs that are named exist.
+
+    Raises:
+        UsageError: if they do not.
+    """
+    from zoo.experiments import find
+    from zoo.training.run_folder import RunFolder
+
+    if hasattr(options, "experiment"):
+        find(options.experiment)
+    if hasattr(options, "run"):
+        RunFolder.open(options.run)
+    if getattr(options, "resume", False):
+        RunFolder.open(options.out)
 
 
 class _short_warnings:  # noqa: N801  a context manager, named as one

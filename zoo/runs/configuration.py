@@ -15,7 +15,8 @@ from zoo.experiments import Experiment, find
 from zoo.runs.system import checked_shape
 from zoo.training.run_folder import RunFolder
 
-MAY_CHANGE = ("epochs", "steps", "log_every", "save_every", "histograms")  # when a run is resumed
+# When a run is resumed. A rate or a bound of gradients that diverged can be made smaller.
+MAY_CHANGE = ("epochs", "steps", "log_every", "save_every", "histograms", "learning_rate", "clip")
 
 
 def configuration(experiment: Experiment, data: ImageData, **settings: Any) -> dict[str, Any]:
@@ -83,8 +84,8 @@ def require_same_images(folder: RunFolder, data: ImageData, path: str) -> None:
     data.require_fingerprint(images["fingerprint"])
 
 
-def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
-    """Check that a run is resumed as it began.
+def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Check that a run is resumed as it began; returns the options that were changed and may be.
 
     Raises:
         UsageError: naming the options that differ.
@@ -97,3 +98,4 @@ def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -
         raise UsageError(
             f"{folder} was trained otherwise: {changes}; leave that as it was, or train into another --out"
         )
+    return {k: now[k] for k in new["options"] if before.get(k) != now[k]}

@@ -33,11 +33,13 @@ def save_pictures(system: System, x: Tensor, folder: RunFolder) -> list[Path]:
     decode = system.encoding.decode
     samples = folder.pictures / "samples.png"
     save_grid(decode(sample(system.model, 64, mean=True)), samples, columns=8, overwrite=True)
-    reconstructions = folder.pictures / "reconstructions.png"
+    saved = [samples]
     pairs = side_by_side(system.model, system.guide, x[:32], decode)
-    save_grid(pairs, reconstructions, columns=8, overwrite=True)
+    if not torch.equal(pairs[::2], pairs[1::2]):  # copies, where the latent is the image with noise
+        reconstructions = folder.pictures / "reconstructions.png"
+        saved.append(save_grid(pairs, reconstructions, columns=8, overwrite=True))
     kl = save_kl_chart(folder)
-    return [samples, reconstructions] + ([kl] if kl else [])
+    return saved + ([kl] if kl else [])
 
 
 def save_scores(report: Report, folder: RunFolder) -> Path:

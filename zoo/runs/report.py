@@ -5,9 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
+from zoo.errors import NonFiniteError
 from zoo.infer.annealed import AnnealedLogLikelihood
 from zoo.infer.importance import LogLikelihood, log_likelihood
 from zoo.training.progress import Progress
+from zoo.training.trainer import DIVERGED
 
 
 def evaluate(model: Any, guide: Any, x: Tensor, k: int, *, seed: int = 0, **options: Any) -> LogLikelihood:
@@ -30,6 +32,19 @@ def advancing(bar: Progress) -> Callable[[int], None]:
         bar.update(done, {})
 
     return advance
+
+
+def require_resolved(result: LogLikelihood) -> None:
+    """Check that a log-likelihood is one that a model could have.
+
+    Raises:
+        NonFiniteError: if it is not finite, or beyond `DIVERGED`.
+    """
+    if not abs(result.mean) <= DIVERGED * result.dimensions:  # nor if it is NaN
+        raise NonFiniteError(
+            f"the log-likelihood of these images is {result.mean:.3g} nats: the run has diverged; train with "
+            "a smaller learning_rate, or clip=1"
+        )
 
 
 def table(result: LogLikelihood) -> str:

@@ -27,7 +27,7 @@ from zoo.runs import finetuning, outputs
 from zoo.runs.configuration import configuration, configured, located, require_same, require_same_images
 from zoo.runs.images import require_choice, require_fit, require_images
 from zoo.runs.monitor import Monitor, side_by_side
-from zoo.runs.report import advancing, metrics_table, table
+from zoo.runs.report import advancing, metrics_table, require_resolved, table
 from zoo.runs.system import System
 from zoo.seeds import mixed_seed, seeded_generator
 from zoo.training import parallel
@@ -196,19 +196,21 @@ class Run:
             Interrupted: after a signal, when the step is done and the checkpoint saved.
             NonFiniteError: if the loss or a gradient is not finite.
         """
-        config = self._configuration()
+        config, changed = self._configuration(), {}
         if self._folder is not None:
-            require_same(self._folder.config, config, self.path)
+            changed = require_same(self._folder.config, config, self.path)
         with parallel.process_group(self.device):
             self.leads = parallel.rank() == 0
             system, batches = self._prepared()
             start = self._start(system)
             if self._folder is None:
-                parallel.leading(lambda: RunFolder.create(self.path, config))
+                parallel.on_rank_zero(lambda: RunFolder.create(self.path, config))
             if start is not None:
-                parallel.leading(lambda: save_checkpoint(self.folder.last_checkpoint, start))
+                parallel.on_rank_zero(lambda: save_checkpoint(self.folder.last_checkpoint, start))
             if not has_checkpoint(self.folder.checkpoints):
                 self._initialise(system)
+            if changed:
+                parallel.on_rank_zero(lambda: self._record(changed))
             outputs.name_charts(self.folder)
             result = fit(
                 system.model,
@@ -222,9 +224,15 @@ class Run:
                 callbacks=[self._monitor(system)],
                 options=self.experiment.training(),
             )
-        system.model, system.guide = result.average.model, result.average.guide
+        system.model, system.guide = result.evaluated.model, result.evaluated.guide
         self.system = system
         return result
+
+    def _record(self, changed: Mapping[str, Any]) -> None:
+        """Write changed options into config.json, with the step from which they hold."""
+        begun = has_checkpoint(self.folder.checkpoints)
+        step = load_latest(self.folder.checkpoints)["step"] if begun else 0
+        self.folder.change_options(step, changed)
 
     def evaluate(
         self,
@@ -246,12 +254,15 @@ class Run:
 
         Raises:
             UsageError: if fewer than one image is asked for, or more than there are.
+            NonFiniteError: if the log-likelihood is not finite, or absurd.
         """
         require_images(self.data, split, images)
         system, x = self.system, self._held_out(split)[:images]
         pair = system.model, system.guide
         with Progress(len(x), unit="image") as bar:
+            bar.update(0, {})  # the next line may take minutes
             likelihood = log_likelihood(*pair, x, samples, seed=seed, chunk=chunk, progress=advancing(bar))
+        require_resolved(likelihood)
         labels = getattr(self.data, f"{split}_labels")
         labels = labels if labels is None else labels[:images]
         metrics = system.objective.metrics(system.loss(), x, labels, samples=10, seed=seed)

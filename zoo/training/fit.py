@@ -61,7 +61,7 @@ def fit(
     _require_differentiable(loss)
     trainer = Trainer(loss, batches, options, torch.device(device), seed=seed, run=run, callbacks=callbacks)
     with ExitStack() as held:
-        parallel.leading(lambda: run and held.enter_context(run.lock()))
+        parallel.on_rank_zero(lambda: run and held.enter_context(run.lock()))
         if resume and run is not None:
             trainer.resume(run)
         return trainer.run_to_the_end()

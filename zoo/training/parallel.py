@@ -47,7 +47,7 @@ def local_device(device: torch.device) -> torch.device:
     return device
 
 
-def leading(action: Callable[[], T]) -> T | None:
+def on_rank_zero(action: Callable[[], T]) -> T | None:
     """What `action` returns in the leading process, None in the others; where it fails all fail.
 
     Raises:

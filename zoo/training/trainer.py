@@ -48,14 +48,14 @@ class Fit:
 
     Attributes:
         loss: the trained loss, an nn.Module with ``.model`` and ``.guide``.
-        average: the one to evaluate: the same with averaged parameters, where ``ema`` was set, of the best
+        evaluated: the one to evaluate: the same with averaged parameters, where ``ema`` was set, of the best
             epoch, where ``choose`` was "best"; else `loss`. In evaluation mode.
         step: steps done.
         seconds: that this call took.
     """
 
     loss: Any
-    average: Any
+    evaluated: Any
     step: int
     seconds: float
 
