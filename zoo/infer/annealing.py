@@ -10,13 +10,15 @@ from typing import Any, Literal, NamedTuple
 import pyro
 import torch
 from einops import rearrange, repeat
+from pyro.poutine.messenger import Messenger
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from zoo.errors import NonFiniteError, UsageError
 from zoo.infer.guides import Guide
+from zoo.infer.handlers import CopiedData, Site
 from zoo.infer.hmc import acceptance, adapted, leapfrog
-from zoo.infer.joint import Joint
+from zoo.infer.joint import Joint, copies
 from zoo.infer.unconstrained import Flattened, Placed
 
 Schedule = Literal["sigmoid", "linear"]
@@ -95,14 +97,16 @@ class Path:
         with torch.no_grad():
             self.joint = Joint(model, guide or FromPrior(), x)
         self.images, self.chains = len(x), chains
+        # Copied once: a run over them is one sample an image.
+        self.joint.features, self.joint.x = (copies(t, chains) for t in (self.joint.features, x))
         self.blocks: Any = None
 
     @torch.no_grad()
     def start(self, latents: dict[str, Tensor] | None = None) -> State:
         """Chains drawn from f_0; or all chains of an image at its `latents`, (B, ...) by site."""
         given = {name: repeat(z, "b ... -> (c b) ...", c=self.chains) for name, z in (latents or {}).items()}
-        with Flattened(given) as flattened:
-            self.joint.sample(self.chains)
+        flattened = Flattened(given)
+        self._run(flattened)
         self.blocks = flattened.blocks()
         return self.at(flattened.vector())
 
@@ -117,9 +121,13 @@ class Path:
         u = u.detach().requires_grad_()
         return torch.autograd.grad(self._state(u).log_f(beta).sum(), u)[0]
 
+    def _run(self, draws: Messenger) -> dict[str, Site]:
+        with CopiedData(self.images, self.chains):
+            return self.joint.sample(1, draws)
+
     def _state(self, u: Tensor) -> State:
-        with Placed(self.blocks, u) as placed:
-            sites = self.joint.sample(self.chains).values()
+        placed = Placed(self.blocks, u)
+        sites = self._run(placed).values()
         zero = u.new_zeros(len(u), dtype=torch.float64)
         log_start, log_joint = zero, zero
         for site in sites:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.distributions import biject_to, constraints
 
 from zoo.errors import UsageError
+from zoo.infer.handlers import Draws
 
 
 class Block(NamedTuple):
@@ -25,8 +26,8 @@ class Block(NamedTuple):
     columns: slice
 
 
-class Flattened(Messenger):
-    """Collects the unconstrained values of all latents that are drawn, or given, while it is at work.
+class Flattened(Draws):
+    """Draws the latents, or takes those given, and collects their unconstrained values.
 
     Args:
         given: values of latents, by site, that are not drawn.
@@ -40,6 +41,7 @@ class Flattened(Messenger):
     def _pyro_sample(self, msg: Any) -> None:
         if msg["name"] in self.given and not msg["is_observed"]:
             msg["value"], msg["done"] = self.given[msg["name"]], True
+        super()._pyro_sample(msg)
 
     def _pyro_post_sample(self, msg: Any) -> None:
         name = msg["name"]
