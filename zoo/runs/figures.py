@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import UsageError
+from zoo.training.files import replace_file
 
 
 def require_figures_place(path: str | Path | None) -> None:
@@ -36,7 +37,11 @@ def write_json(path: str | Path, value: Any) -> None:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+        text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+        if path.exists() and not path.is_file():  # /dev/stdout
+            path.write_text(text)
+        else:
+            replace_file(path, text.encode())
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
