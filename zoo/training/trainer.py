@@ -297,7 +297,10 @@ class Trainer:
             "images_per_second": len(x) * parallel.world_size() * clock.rate(self.step),
         }
         self.logger.scalars(self.step, {f"train/{k}": v for k, v in {**values, **rates}.items()})
-        progress.update(self.step, {key: values[key] for key in ("loss", "elbo", "kl") if key in values})
+        shown = [key for key in ("loss", "elbo", "kl") if key in values]
+        if values.get("kl") == values["loss"]:  # of a flow's density: the latent is the image with noise
+            shown.remove("kl")
+        progress.update(self.step, {key: values[key] for key in shown})
 
     def _checkpoint(self) -> None:
         self._require_finite()
