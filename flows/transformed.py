@@ -19,6 +19,9 @@ class Transformed(nn.Module):
 
         a = f_n(... f_1(a_0; c(b)); c(b)),   a_0 ~ part(b)
 
+    The result is a `distributions.TransformedDistribution`. The zoo's objectives draw and score its samples
+    in one pass; Pyro's own ELBOs score them afterwards, by an inverse pass.
+
     Args:
         part: returns the distribution of a_0.
         flows: a flow, or several, the first of them applied first.
