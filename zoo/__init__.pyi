@@ -3,6 +3,7 @@ from .analysis.latents import decode as decode
 from .analysis.latents import encode as encode
 from .analysis.latents import interpolate as interpolate
 from .analysis.latents import resample as resample
+from .analysis.readjustment import readjusted as readjusted
 from .analysis.sampling import complete as complete
 from .analysis.sampling import reconstruct as reconstruct
 from .analysis.sampling import sample as sample

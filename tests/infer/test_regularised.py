@@ -2,17 +2,20 @@
 
 import copy
 
+import pyro
 import pytest
 import torch
 
-from tests.catalogue import images, images_for, pair
+from tests.catalogue import IMAGE, images, images_for, nvaes, pair
 from tests.contracts import (
+    Synchronisations,
     assert_equal_up_to_rounding,
     loss_and_gradients,
     operations,
     seeded,
 )
-from zoo import ELBO
+from zoo import ELBO, compile_loss
+from zoo.infer.channel_free_bits import ChannelFreeBits
 from zoo.infer.regularised import RegularisedELBO, balance
 from zoo.nn.spectral import BatchNormScales, SpectralNorms
 
@@ -115,8 +118,6 @@ def test_a_copy_is_independent_of_the_loss():
 
 
 def test_checkpoints_change_neither_loss_nor_gradients_nor_statistics():
-    from tests.catalogue import IMAGE, nvaes
-
     results = []
     for checkpoint in (False, True):
         torch.manual_seed(0)
@@ -128,3 +129,22 @@ def test_checkpoints_change_neither_loss_nor_gradients_nor_statistics():
     scale = max(g.abs().max().item() for g in gradients if g is not None)
     assert_equal_up_to_rounding(others, gradients, operations=operations(loss), scale=scale)
     assert all(torch.equal(state[name], same[name]) for name in state)
+
+
+@pytest.mark.parametrize("objective", [RegularisedELBO(warmup=10), ChannelFreeBits(free_bits=0.1)])
+def test_no_step_waits_for_the_gpu(objective, monkeypatch):
+    monkeypatch.setattr(torch.distributions.Distribution, "_validate_args", False)
+    loss = objective(*pair("nvae, flow posterior", dtype=torch.float32)).train()
+    with pyro.validation_enabled(False), Synchronisations() as waits:
+        loss(X.float()).backward()
+    assert waits.count == 0
+
+
+@pytest.mark.slow
+def test_compiled_it_is_the_eager_loss():
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    loss = RegularisedELBO(warmup=10)(*nvaes(groups=(1, 1))(IMAGE)).train()
+    compiled = compile_loss(loss, X.float(), backend="aot_eager")
+    eager = copy.deepcopy(loss)  # compiling has run a step, which moves the statistics
+    torch.testing.assert_close(seeded(compiled, X.float()), seeded(eager, X.float()))
