@@ -161,7 +161,7 @@ def test_an_odd_side_is_refused_in_one_line(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"levels": 1}, "2 <= levels <= 256; got 1"),
+        ({"levels": 1}, "2 <= levels < 257; got 1"),
         ({"alpha": 0.5}, "0 <= alpha < 0.5; got 0.5"),
         ({"hidden": (0,)}, "hidden >= 1"),
         ({"scales": 9}, "can be halved"),

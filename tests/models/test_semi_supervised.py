@@ -218,7 +218,7 @@ def test_pairs_build_on_the_meta_device(name):
 
 @pytest.mark.parametrize("build", [m2, m1_m2, adgm, sdgm])
 def test_one_class_is_no_label(build):
-    sizes = {m2: {"latent": 2}, m1_m2: {"latents": (2, 2)}}.get(build, {"latent": 2, "auxiliary": 2})
+    sizes = {m2: {"latent": 2}, m1_m2: {"latent": 2, "second": 2}}.get(build, {"latent": 2, "auxiliary": 2})
     with pytest.raises(ValueError, match="at least two classes; got 1"):
         build(IMAGE, hidden=(4,), classes=1, **sizes)
 
