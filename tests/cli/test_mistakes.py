@@ -145,17 +145,17 @@ MISTAKES = {
     "a softmax of bits": (
         "train pixelcnn_digits --out {place}/new --set likelihood=categorical",
         USAGE,
-        "a softmax is for grey levels: add --set binarize=none",
+        "is for grey levels: add --set binarize=none",
     ),
     "a softmax of other levels": (
         "train row_lstm_digits --out {place}/new --set likelihood=categorical --set binarize=none",
         USAGE,
-        "the images have 17 levels, the softmax 256: add --set levels=17",
+        "256: add --set levels=17",
     ),
     "colours of a pixelcnn++": (
         "train pixelcnnpp_digits --out {place}/new --set data={place}/colours --set binarize=dynamic",
         USAGE,
-        "likelihood=logistic_mixture for 3 channels",
+        "take likelihood=logistic_mixture",
     ),
     "bits of grey": (TRAIN + "--set binarize=none", USAGE, "likelihood=logistic_mixture"),
     "other levels": (
@@ -166,12 +166,12 @@ MISTAKES = {
     "bits for a density": (
         "train nice_digits --out {place}/new --set binarize=dynamic",
         USAGE,
-        "a flow density is for grey levels: add --set binarize=none",
+        "is for grey levels: add --set binarize=none",
     ),
     "a density of other levels": (
         "train nice_digits --out {place}/new --set levels=256",
         USAGE,
-        "the images have 17 levels, the flow density 256: add --set levels=17",
+        "256: add --set levels=17",
     ),
     "a density of odd sides": (
         "train glow_digits --out {place}/new --set levels=256 --set data={place}/odd.npy",

@@ -36,7 +36,7 @@ def require_fit(system: System, data: ImageData) -> None:
     if system.levels is None:
         return
     if binary:
-        raise UsageError(f"a {name} is for grey levels: add --set binarize=none")
+        raise UsageError(f"{name} is for grey levels: add --set binarize=none")
     if system.levels != data.levels:
         raise UsageError(
             f"the images have {data.levels} levels, the {name} {system.levels}: add "
