@@ -141,7 +141,7 @@ def test_options_of_every_type_are_set(train, tmp_path):
         "optimizer": "adam",
         "histograms": "yes",
         "binarize": "static",
-        "particles": "2",
+        "num_particles": "2",
     }
     outcome = train(tmp_path / "run", *(part for kv in options.items() for part in ("--set", "=".join(kv))))
     assert outcome.code == 0, outcome.err
