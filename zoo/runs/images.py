@@ -1,9 +1,15 @@
-"""Checks that images and a system fit."""
+"""Checks of a system, of its images and of the memory for it, before anything is written."""
+
+import os
+
+import torch
 
 from zoo.data import ImageData
-from zoo.errors import UsageError
+from zoo.errors import UsageError, ZooError
 from zoo.experiments import Experiment
 from zoo.runs.system import System
+
+BYTES_A_PARAMETER = 16  # itself, its gradient and two moments, float32
 
 
 def require_images(data: ImageData, split: str, images: int | None) -> None:
@@ -55,3 +61,24 @@ def require_choice(experiment: Experiment, data: ImageData) -> None:
             f"choose=best takes the epoch with the best validation ELBO, and {data.name} has no validation "
             "images here: add --set validation=N, or --set choose=last"
         )
+
+
+def require_memory(experiment: Experiment, image_shape: tuple[int, int, int]) -> None:
+    """Check that the parameters and the optimiser's two moments of each can be held by this machine.
+
+    Raises:
+        ZooError: if they cannot; nothing has been allocated then.
+    """
+    with torch.device("meta"):
+        count = System(experiment, image_shape).parameter_count()
+    needed, memory = BYTES_A_PARAMETER * count, _memory()
+    if needed > memory:
+        raise ZooError(
+            f"out of memory: {count:,} parameters and what training keeps of them need {needed / 2**30:,.0f} "
+            f"GiB, this machine has {memory / 2**30:,.0f}: take a smaller model"
+        )
+
+
+def _memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

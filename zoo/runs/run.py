@@ -5,6 +5,7 @@ run.train()
 Run.open("runs/demo").evaluate(samples=1000)
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ from zoo.infer.importance import LogLikelihood, log_likelihood
 from zoo.infer.initialisation import initialise
 from zoo.runs import finetuning, outputs
 from zoo.runs.configuration import configuration, configured, located, require_same, require_same_images
-from zoo.runs.images import require_choice, require_fit, require_images
+from zoo.runs.images import require_choice, require_fit, require_images, require_memory
 from zoo.runs.monitor import Monitor, side_by_side
 from zoo.runs.report import advancing, metrics_table, require_resolved, table
 from zoo.runs.system import System
@@ -381,6 +382,7 @@ class Run:
 
     def _prepared(self) -> tuple[System, Batches]:
         """The system with fresh parameters, and its batches."""
+        require_memory(self.experiment, self.data.image_shape)
         torch.manual_seed(self.seed)
         system = System(self.experiment, self.data.image_shape)
         require_fit(system, self.data)
@@ -423,7 +425,11 @@ class Run:
 
     def _monitor(self, system: System) -> Monitor:
         x = self.protocol.held_out(self.data, "validation", system.encoding)
-        return Monitor(system, x, self.data.validation_labels, self.experiment.option("epochs"))
+        steps, batch = self.experiment.option("steps"), self.experiment.option("batch_size")
+        epochs = self.experiment.option("epochs")
+        if steps is not None:
+            epochs = math.ceil(steps * batch / len(self.data.train))
+        return Monitor(system, x, self.data.validation_labels, epochs)
 
 
 def load(run: str | Path, *, device: Any = "cpu") -> System:
