@@ -153,6 +153,16 @@ def pixels(network: Callable[..., Any], family: Callable[[int], Any] = Bernoulli
     return partial(autoregressive, network=partial(network, channels=4, **sizes), likelihood=family)
 
 
+class IndependentChannels(Bernoullis):
+    """Channels of a pixel drawn at once, as PixelCNN++ does."""
+
+    groups = 1
+
+
+def independent_channels(channels):
+    return IndependentChannels(channels)
+
+
 def of_four_levels(channels):
     return Categoricals(channels, 4)
 
@@ -222,7 +232,9 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "pixelcnn": pixels(PixelCNN, blocks=2, head=4),
     "pixelcnn, categorical": pixels(PixelCNN, of_four_levels, blocks=1, head=4),
     "gated pixelcnn, logistic mixture": pixels(GatedPixelCNN, mixture_of_four_levels, layers=2, head=4),
-    "pixelcnnpp with dropout": pixels(PixelCNNpp, resnets=1, resolutions=2, dropout=0.3),
+    "pixelcnnpp with dropout": pixels(
+        PixelCNNpp, independent_channels, resnets=1, resolutions=2, dropout=0.3
+    ),
     "row lstm": pixels(RowLSTM, layers=2, head=4),
     "diagonal bilstm": pixels(DiagonalBiLSTM, layers=1, head=4),
     "wavenet": pixels(WaveNet, dilations=(1, 2), skip=4, head=4),

@@ -225,6 +225,7 @@ def test_python_gets_the_figures_of_the_command_line(zoo, trained, tmp_path):
     x = system.encoding(data.test[:20], data.levels)
     result = library.log_likelihood(system.model, system.guide, x, 5, seed=0)
     written = json.loads((tmp_path / "f.json").read_text())
+    assert "dynamic binarisation" in written.pop("protocol")
     assert result.summary() == pytest.approx(written, nan_ok=True)
 
 
