@@ -1,25 +1,38 @@
-"""What a trained pair is worth: the table of its test figures."""
+"""Figures of a run on held-out images, and how they are printed."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from torch import Tensor
 
 from zoo.errors import NonFiniteError
 from zoo.infer.annealed import AnnealedLogLikelihood
-from zoo.infer.importance import LogLikelihood, log_likelihood
+from zoo.infer.importance import LogLikelihood
 from zoo.training.progress import Progress
 from zoo.training.trainer import DIVERGED
 
 
-def evaluate(model: Any, guide: Any, x: Tensor, k: int, *, seed: int = 0, **options: Any) -> LogLikelihood:
-    """Estimate the log-likelihood of the images x (N, C, H, W) with k samples each, showing progress.
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a run on held-out images.
 
-    The noise is that of `seed`, so that two evaluations of one model agree. See `zoo.log_likelihood` for the
-    other options and the errors.
+    Attributes:
+        likelihood: of each image.
+        metrics: figures that the objective adds, the classification error say.
+        protocol: what the images are, in a line.
     """
-    with Progress(len(x), unit="image") as bar:
-        return log_likelihood(model, guide, x, k, seed=seed, progress=advancing(bar), **options)
+
+    likelihood: LogLikelihood
+    metrics: Mapping[str, float]
+    protocol: str
+
+    def summary(self) -> dict[str, Any]:
+        """The figures, for JSON."""
+        return {**self.likelihood.summary(), **self.metrics}
+
+    def table(self) -> str:
+        """The figures with their errors, for people."""
+        images = f"images             {self.protocol}"
+        return "\n".join(filter(None, [table(self.likelihood), metrics_table(self.metrics), images]))
 
 
 def advancing(bar: Progress) -> Callable[[int], None]:

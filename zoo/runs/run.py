@@ -7,7 +7,6 @@ Run.open("runs/demo").evaluate(samples=1000)
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -22,13 +21,13 @@ from zoo.data.protocol import Protocol
 from zoo.errors import UsageError
 from zoo.experiments import Experiment, find
 from zoo.infer.annealed import annealed_log_likelihood
-from zoo.infer.importance import LogLikelihood, log_likelihood
+from zoo.infer.importance import log_likelihood
 from zoo.infer.initialisation import initialise
 from zoo.runs import finetuning, outputs
 from zoo.runs.configuration import configuration, configured, located, require_same, require_same_images
 from zoo.runs.images import require_choice, require_fit, require_images, require_memory
 from zoo.runs.monitor import Monitor, side_by_side
-from zoo.runs.report import advancing, metrics_table, require_resolved, table
+from zoo.runs.report import Evaluation, advancing, require_resolved
 from zoo.runs.system import System
 from zoo.seeds import mixed_seed, seeded_generator
 from zoo.training import parallel
@@ -42,32 +41,8 @@ from zoo.training.trainer import Fit
 INITIALISING = 50  # training images of a data-dependent initialisation
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures of a run on held-out images.
-
-    Attributes:
-        likelihood: of each image.
-        metrics: figures that the objective adds, the classification error say.
-        protocol: what the images are, in a line.
-    """
-
-    likelihood: LogLikelihood
-    metrics: Mapping[str, float]
-    protocol: str
-
-    def summary(self) -> dict[str, Any]:
-        """The figures, for JSON."""
-        return {**self.likelihood.summary(), **self.metrics}
-
-    def table(self) -> str:
-        """The figures with their errors, for people."""
-        images = f"images             {self.protocol}"
-        return "\n".join(filter(None, [table(self.likelihood), metrics_table(self.metrics), images]))
-
-
 class Run:
-    """One training run and what can be done with it. Make it by `create`, `resume` or `open`.
+    """One training run and what can be done with it. Make it by `create`, `open` or `finetune`.
 
     Args:
         experiment: with all its options.
