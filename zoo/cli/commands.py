@@ -161,7 +161,7 @@ def _report(run: Run, result: Fit, options: argparse.Namespace) -> int:
     found = run.evaluate(options.samples, images=options.images, seed=run.seed)
     print(found.table())
     pictures = run.save_pictures()
-    outputs.log_test(run.experiment, run.folder, found.summary(), result.step)
+    outputs.log_test(run.experiment, run.folder, found.summary(), run.pictures, result.step)
     print(f"run                {run.path}")
     for picture in pictures:
         print(f"picture            {picture}")

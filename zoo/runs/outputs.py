@@ -27,17 +27,20 @@ def name_charts(folder: RunFolder) -> None:
             logger.charts(CHARTS)
 
 
-def save_pictures(system: System, x: Tensor, folder: RunFolder) -> list[Path]:
-    """Samples and reconstructions of the images x as PNG grids, and the latents' KL; seeded."""
+def final_pictures(system: System, x: Tensor) -> dict[str, Tensor]:
+    """Samples and reconstructions of the images x, pixels (N, C, H, W) by name; seeded."""
     torch.manual_seed(mixed_seed("pictures"))
-    decode = system.encoding.decode
-    samples = folder.pictures / "samples.png"
-    save_grid(decode(sample(system.model, 64, mean=True)), samples, columns=8, overwrite=True)
-    saved = [samples]
-    pairs = side_by_side(system.model, system.guide, x[:32], decode)
+    pictures = {"samples": system.encoding.decode(sample(system.model, 64, mean=True))}
+    pairs = side_by_side(system.model, system.guide, x[:32], system.encoding.decode)
     if not torch.equal(pairs[::2], pairs[1::2]):  # copies, where the latent is the image with noise
-        reconstructions = folder.pictures / "reconstructions.png"
-        saved.append(save_grid(pairs, reconstructions, columns=8, overwrite=True))
+        pictures["reconstructions"] = pairs
+    return pictures
+
+
+def save_pictures(pictures: Mapping[str, Tensor], folder: RunFolder) -> list[Path]:
+    """Pictures as PNG grids, and the chart of the latents' KL."""
+    places = {name: folder.pictures / f"{name}.png" for name in pictures}
+    saved = [save_grid(pictures[name], places[name], columns=8, overwrite=True) for name in pictures]
     kl = save_kl_chart(folder)
     return saved + ([kl] if kl else [])
 
@@ -56,11 +59,18 @@ def save_scores(report: Report, folder: RunFolder) -> Path:
     return save_grid(plots, picture, columns=2, scale=1, overwrite=True)
 
 
-def log_test(experiment: Experiment, folder: RunFolder, summary: Mapping[str, Any], step: int) -> None:
-    """The test figures beside the curves, and in TensorBoard's table of settings."""
+def log_test(
+    experiment: Experiment,
+    folder: RunFolder,
+    summary: Mapping[str, Any],
+    pictures: Mapping[str, Tensor],
+    step: int,
+) -> None:
+    """The test figures and pictures beside the curves, and in TensorBoard's table of settings."""
     figures = {f"test/{k}": v for k, v in summary.items() if v is not None}
     if {"step": step, **figures} in folder.read_metrics():
         return  # a finished run was resumed
     with Logger(folder) as logger:
         logger.hparams(experiment.options(), figures)
         logger.scalars(step, figures)
+        logger.images(step, {f"test/{name}": pixels for name, pixels in pictures.items()})

@@ -341,9 +341,14 @@ class Run:
                 progress=advancing(bar),
             )
 
+    @cached_property
+    def pictures(self) -> dict[str, Tensor]:
+        """Samples and reconstructions of test images, pixels (N, C, H, W) by name; seeded."""
+        return outputs.final_pictures(self.system, self._held_out("test"))
+
     def save_pictures(self) -> list[Path]:
         """Samples, reconstructions and the chart of the latents' KL, as PNG in the run's folder."""
-        return outputs.save_pictures(self.system, self._held_out("test"), self.folder)
+        return outputs.save_pictures(self.pictures, self.folder)
 
     def _held_out(self, split: str, data: ImageData | None = None) -> Tensor:
         data = self.data if data is None else data
