@@ -47,7 +47,6 @@ class Range:
 
 Odd = Annotated[int, Range(1, odd=True)]
 Natural = Annotated[int, Range(0)]
-NonNegative = Annotated[float, Range(0.0)]
 Positive = Annotated[float, Range(0.0, above=True)]
 Probability = Annotated[float, Range(0, 1)]
 
