@@ -88,7 +88,7 @@ def test_the_run_gets_a_picture_and_histograms(answer, hierarchy):
     assert outcome.out.splitlines()[-1].split(maxsplit=1)[1] == str(picture)
     with Image.open(picture) as image:
         assert image.size == (2 * 480 + 6, 3 * 300 + 8)
-    events = EventAccumulator(str(hierarchy / "tensorboard"), size_guidance={"images": 0})
+    events = EventAccumulator(str(hierarchy), size_guidance={"images": 0})
     events.Reload()
     tags = events.Tags()
     names = ["L_above_0", "L_above_1", "LLR_above_1", "L_above_2", "LLR_above_2"]

@@ -101,7 +101,7 @@ def test_metrics_are_a_line_a_step(trained):
 def test_tensorboard_shows_curves_pictures_histograms_and_settings(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(trained / "tensorboard"), size_guidance={"images": 0})
+    events = EventAccumulator(str(trained), size_guidance={"images": 0})
     events.Reload()
     tags = events.Tags()
     for name in ("loss", "elbo", "kl/z", "gradient_norm", "images_per_second", "learning_rate"):

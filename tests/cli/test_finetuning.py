@@ -262,7 +262,7 @@ def test_the_layout_of_the_charts_is_written_once(zoo, source, tmp_path):
     run = shutil.copytree(source, tmp_path / "run")
     settings = (*SMALL, *FREE, "--out", run, "--steps", BEGAN + 1, "--resume")
     assert zoo("train", *settings).code == 0
-    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    events = EventAccumulator(str(run)).Reload()
     (event,) = events.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
     tags = {chart.title: list(chart.multiline.tag) for c in layout.category for chart in c.chart}

@@ -33,7 +33,7 @@ def events(folder):
     """The scalars that TensorBoard shows, without the speed."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    accumulator = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     accumulator.Reload()
     tags = [tag for tag in accumulator.Tags()["scalars"] if "per_second" not in tag]
     return {tag: [(e.step, e.value) for e in accumulator.Scalars(tag)] for tag in tags}

@@ -48,7 +48,6 @@ def test_opens_as_created(tmp_path):
 def test_layout(run):
     inside = {
         run.metrics_file: "metrics.jsonl",
-        run.tensorboard: "tensorboard",
         run.last_checkpoint: "checkpoints/last.pt",
         run.checkpoints: "checkpoints",
         run.pictures: "pictures",
@@ -142,8 +141,7 @@ def die_in(name, nth, after):
 
 def test_a_run_that_trained_nothing_is_started_again_with_other_options(run):
     """As an out-of-memory start leaves it."""
-    run.tensorboard.mkdir()
-    (run.tensorboard / "events.out.tfevents.1").write_bytes(b"charts")
+    (run.path / "events.out.tfevents.1").write_bytes(b"charts")
     run.checkpoints.mkdir()
     (run.checkpoints / ".last.pt.tmp").write_bytes(b"half")
     (run.path / ".config.json.4711.tmp").write_text("{")
@@ -155,10 +153,7 @@ TRAINED = {
     "a checkpoint": lambda run: (run.checkpoints.mkdir(), (run.checkpoints / "last.pt").touch()),
     "a picture": lambda run: run.pictures.mkdir(),
     "somebody's file": lambda run: (run.path / "thesis.tex").touch(),
-    "somebody's file among the events": lambda run: (
-        run.tensorboard.mkdir(),
-        (run.tensorboard / "a").touch(),
-    ),
+    "a folder called as events": lambda run: (run.path / "events.out.tfevents.1").mkdir(),
     "a configuration of something else": lambda run: (run.path / ".lock").unlink(),
 }
 

@@ -165,7 +165,7 @@ def _report(run: Run, result: Fit, options: argparse.Namespace) -> int:
     print(f"run                {run.path}")
     for picture in pictures:
         print(f"picture            {picture}")
-    print(f"curves             tensorboard --logdir {run.folder.tensorboard}")
+    print(f"curves             tensorboard --logdir {run.folder.path}")
     return 0
 
 

@@ -21,8 +21,8 @@ from zoo.training.run_folder import RunFolder
 
 
 def name_charts(folder: RunFolder) -> None:
-    """Tell TensorBoard which curves belong into one chart, once."""
-    if parallel.rank() == 0 and not folder.tensorboard.exists():
+    """Declare, once, which curves TensorBoard draws in one chart."""
+    if parallel.rank() == 0 and not folder.event_files:
         with Logger(folder) as logger:
             logger.charts(CHARTS)
 

@@ -15,6 +15,8 @@ from typing import Any
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from zoo.training.run_folder import EVENTS
+
 
 class EventFile:
     """A new event file; `add` takes what ``torch.utils.tensorboard.summary`` makes.
@@ -32,7 +34,7 @@ class EventFile:
         # TensorBoard reads files in the order of their names. The stock name counts seconds: of two
         # files of one second the later one may come first, and then purges nothing.
         seconds, rest = divmod(time.time_ns(), 10**9)
-        name = f"events.out.tfevents.{seconds:010d}.{rest:09d}.{socket.gethostname()}.{os.getpid()}"
+        name = f"{EVENTS}{seconds:010d}.{rest:09d}.{socket.gethostname()}.{os.getpid()}"
         self._records = RecordWriter(open(folder / name, "xb"))  # noqa: SIM115 - closed by close()
         try:
             self._write(Event(file_version="brain.Event:2"))

@@ -223,7 +223,7 @@ def _open_events(run_folder: RunFolder, purge_step: int | None) -> "EventFile":
     # Here, not above: importing TensorBoard takes a while, and a run without a folder has no need of it.
     from zoo.training.event_file import EventFile
 
-    return EventFile(run_folder.tensorboard, purge_step=purge_step)
+    return EventFile(run_folder.path, purge_step=purge_step)
 
 
 def _success() -> Any:

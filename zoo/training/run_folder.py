@@ -2,9 +2,9 @@
 
 config.json     what the run was started with; written once
 metrics.jsonl   one JSON object a line: {"step": 100, "loss_nats": 19.3}
-tensorboard/    event files
 checkpoints/    last.pt, last.previous.pt; best.pt, best.previous.pt where the best epoch is chosen
 pictures/       grids of samples and reconstructions; a chart of every latent's KL
+events.out.tfevents.*   TensorBoard's; here, so that it calls the run by the folder's name
 .lock           pid of the process that trains into it
 """
 
@@ -29,6 +29,7 @@ except ImportError:  # Windows
 
 
 FORMAT = 1  # of config.json
+EVENTS = "events.out.tfevents."  # how the names of TensorBoard's files begin
 KINDS: dict[str, type | UnionType] = {  # what is in it, where it is there
     "format": int,
     "experiment": str,
@@ -104,9 +105,9 @@ class RunFolder:
         return self.checkpoints / "best.pt"
 
     @property
-    def tensorboard(self) -> Path:
-        """Folder of the event files."""
-        return self.path / "tensorboard"
+    def event_files(self) -> list[Path]:
+        """TensorBoard's files, the oldest first."""
+        return sorted(self.path.glob(f"{EVENTS}*"))
 
     @property
     def pictures(self) -> Path:
@@ -205,9 +206,7 @@ def _says_nothing(entry: Path) -> bool:
             return entry.is_file()
         case "checkpoints":
             return entry.is_dir() and all(map(is_temporary, entry.iterdir()))
-        case "tensorboard":
-            return entry.is_dir() and all(".tfevents." in file.name for file in entry.iterdir())
-    return False
+    return entry.is_file() and entry.name.startswith(EVENTS)
 
 
 def _in_the_way(path: Path) -> UsageError:
