@@ -112,6 +112,8 @@ from .parts.priors import MixtureOfGaussians as MixtureOfGaussians
 from .parts.priors import StandardLogistic as StandardLogistic
 from .parts.priors import StandardNormal as StandardNormal
 from .parts.priors import VampPrior as VampPrior
+from .runs.comparison import Comparison as Comparison
+from .runs.comparison import compare as compare
 from .runs.run import Run as Run
 from .runs.run import load as load
 from .runs.system import System as System

@@ -230,6 +230,16 @@ MISTAKES = {
     "hostile archive": ("evaluate {place}/hostile_archive", CHECKPOINT, "not a"),
     "hostile to resume": ("train vae_digits --out {place}/hostile_archive --resume", CHECKPOINT, "not a"),
     "another model's checkpoint": ("evaluate {place}/other_model", CHECKPOINT, "another model"),
+    # runs side by side
+    "one run to compare": ("compare {run}", USAGE, "expected two or more runs"),
+    "a run compared with itself": ("compare {run} {run}", USAGE, "each once"),
+    "no run to compare with": ("compare {run} {place}/ghots", USAGE, "did you mean ghost"),
+    "runs of other splits": (
+        "compare {run} {place}/no_validation",
+        USAGE,
+        "validation is none there and 0 here; the fingerprint of the images is",
+    ),
+    "runs side by side over text": ("compare {run} {run} --json {place}/words.txt", USAGE, NO_FIGURES),
     # outputs
     "a picture in the way": ("sample {run} --out {place}/there.png", USAGE, "there.png"),
     "a picture that is no PNG": ("sample {run} --out {place}/new.jpg", USAGE, ".png"),

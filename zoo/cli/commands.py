@@ -10,6 +10,7 @@ import torch
 from zoo.analysis.pictures import require_picture_place, save_grid
 from zoo.errors import UsageError, ZooError
 from zoo.runs import finetuning, outputs
+from zoo.runs.comparison import compare as compare_runs
 from zoo.runs.figures import require_figures_place, write_json
 from zoo.runs.images import require_images
 from zoo.runs.run import Run
@@ -83,6 +84,19 @@ def evaluate(options: argparse.Namespace) -> int:
     print(found.table())
     if options.json:
         write_json(options.json, {**found.summary(), "protocol": found.protocol})
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Print the figures of several runs on the same images, and their paired differences."""
+    _require_counts(options)
+    require_figures_place(options.json)
+    chosen = _without_none({name: getattr(options, name) for name in ("samples", "chunk", "images")})
+    runs = [_open(options, run) for run in options.runs]
+    found = compare_runs(runs, **chosen, split=options.split, seed=options.seed)
+    print(found.table())
+    if options.json:
+        write_json(options.json, found.summary())
     return 0
 
 
@@ -169,10 +183,10 @@ def _report(run: Run, result: Fit, options: argparse.Namespace) -> int:
     return 0
 
 
-def _open(options: argparse.Namespace) -> Run:
-    """The run, on the device; its data may lie elsewhere than it did."""
+def _open(options: argparse.Namespace, path: str | None = None) -> Run:
+    """The run, or that of another path, on the device; its data may lie elsewhere than it did."""
     return Run.open(
-        options.run,
+        path or options.run,
         device=_device(options.device),
         data_root=getattr(options, "data_root", None),
         download=getattr(options, "download", False),

@@ -1,4 +1,4 @@
-"""The command line: ``zoo list | train | finetune | evaluate | anomaly | sample | reconstruct``.
+"""The command line: ``zoo list | train | finetune | evaluate | compare | anomaly | sample | reconstruct``.
 
 Answers ``--help`` and ``list`` without importing PyTorch. A mistake of the user's is one line on stderr and
 an exit code: 2 usage, 3 data, 4 checkpoint, 5 not finite; 75 interrupted.
@@ -100,6 +100,7 @@ def parser() -> Parser:
     _add_train(commands)
     _add_finetune(commands)
     _add_evaluate(commands)
+    _add_compare(commands)
     _add_anomaly(commands)
     _add_sample(commands)
     _add_reconstruct(commands)
@@ -170,13 +171,25 @@ def _add_evaluate(commands: Any) -> None:
     sub.add_argument("--steps", type=_count, help="ais: temperatures, 1000 by default")
     sub.add_argument("--leapfrog", type=_count, help="ais: gradients a temperature, 10 by default")
     sub.add_argument("--start", choices=["prior", "guide"], help="ais: where chains start, guide by default")
+    _add_measuring(sub)
+    sub.set_defaults(command=_late("evaluate"))
+
+
+def _add_compare(commands: Any) -> None:
+    sub = commands.add_parser("compare", help="runs on the same images, with paired differences")
+    sub.add_argument("runs", metavar="RUN", type=_path, nargs="+", help="run folders, two or more")
+    sub.add_argument("--samples", type=_count, help="importance samples an image, K, 1000 by default")
+    _add_measuring(sub)
+    sub.set_defaults(command=_late("compare"))
+
+
+def _add_measuring(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--images", type=_count, help="how many images, all by default")
     sub.add_argument("--split", choices=["test", "validation"], default="test")
     sub.add_argument("--chunk", type=_count, help="samples at a time: memory and speed only")
     sub.add_argument("--json", metavar="FILE", type=_path, help="write the figures to a file as well")
     _add_data(sub)
     _add_device(sub)
-    sub.set_defaults(command=_late("evaluate"))
 
 
 def _add_anomaly(commands: Any) -> None:
@@ -325,8 +338,8 @@ def _require_names(options: argparse.Namespace) -> None:
 
     if hasattr(options, "experiment"):
         find(options.experiment)
-    if hasattr(options, "run"):
-        RunFolder.open(options.run)
+    for run in [options.run] if hasattr(options, "run") else getattr(options, "runs", []):
+        RunFolder.open(run)
     if getattr(options, "resume", False):
         RunFolder.open(options.out)
 

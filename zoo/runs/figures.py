@@ -52,11 +52,14 @@ def _is_figures(path: Path) -> bool:
     except ValueError:
         return False
     entries = value if isinstance(value, list) else [value]
-    ours = ("log_likelihood", "anomaly", "summary")  # of a run, of its anomalies, of an experiment
+    # of a run, of its anomalies, of several runs, of an experiment
+    ours = ("log_likelihood", "anomaly", "comparison", "summary")
     return all(isinstance(entry, Mapping) and any(key in entry for key in ours) for entry in entries)
 
 
 def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
