@@ -1,4 +1,4 @@
-"""Digits told apart with 50 labels: by a classifier alone, and by one that is half of a generative model.
+"""Digits classified from 50 labels: by a supervised classifier, and by one within a generative model.
 
 python examples/semi_supervised_digits.py [--epochs 40]
 
@@ -21,7 +21,7 @@ CLASSES = 10
 
 
 def supervised(x: torch.Tensor, labels: torch.Tensor) -> nn.Module:
-    """The classifier of M2's guide, trained on the labels alone."""
+    """The classifier of M2's guide, trained on the labelled images only."""
     features = dense(x.shape[1:], (128, 128))
     classifier = zoo.LabelHead(dense((128,), (128,)), CLASSES)
     network = nn.Sequential(features, classifier)
@@ -41,8 +41,8 @@ def main(epochs: int) -> None:
     test = digits.test.float()
 
     network = supervised(x, few.labels)
-    alone = (network(test).probs.argmax(1) != digits.test_labels).float().mean()
-    print(f"50 labels alone:           {alone:.1%} of {len(test)} test digits wrong")
+    error = (network(test).probs.argmax(1) != digits.test_labels).float().mean()
+    print(f"50 labels only:            {error:.1%} of {len(test)} test digits wrong")
 
     model, guide = m2((1, 8, 8), latent=2, hidden=(128, 128))
     objective = zoo.SemiSupervised(labelled=(x, y), alpha=0.03)

@@ -41,7 +41,7 @@ class Ladder(zoo.Program):
 
 
 class LadderGuide(zoo.Guide):
-    """The guide: what depends on x alone is computed in `encode`, once, however many samples are drawn."""
+    """The guide: what depends on x only is computed in `encode`, once, however many samples are drawn."""
 
     def __init__(self):
         super().__init__()

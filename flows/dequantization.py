@@ -29,7 +29,7 @@ class Bins(constraints.Constraint):
 
     The first bin reaches down to -∞ and the last one up to ∞. Levels k are floats that hold whole numbers.
 
-    The pixels are those of a `distributions.Grid` of other units; its bins are another thing, intervals
+    The pixels are those of a `distributions.Grid` of other units; its bins differ: they are intervals
     around each pixel, where these are L equal parts of [0, 1].
 
     Args:

@@ -191,7 +191,7 @@ class Config:
                 yield f"{name}.{inner}", deeper, value
 
     def values(self) -> dict[str, Any]:
-        """Every option's value by its qualified name, as JSON has it."""
+        """Every option's value by its qualified name, in the types of JSON."""
         return {name: list(v) if isinstance(v, tuple) else v for name, _, v in self.options()}
 
     def replaced(self, name: str, value: Any) -> "Config":

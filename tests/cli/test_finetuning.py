@@ -1,4 +1,4 @@
-"""`zoo finetune`: a run goes on from the end of another without free bits; and the epoch that is chosen."""
+"""`zoo finetune`: a run continues another without free bits; and the choice of the epoch."""
 
 import json
 import shlex

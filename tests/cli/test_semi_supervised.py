@@ -1,4 +1,4 @@
-"""Semi-supervised systems at the command line: they train, go on, evaluate and tell their error."""
+"""Semi-supervised systems at the command line: they train, resume, evaluate and report their error."""
 
 import json
 

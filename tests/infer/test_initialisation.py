@@ -1,4 +1,4 @@
-"""Initialisation by data: every weight-normalised layer standardised on one batch, once, and never again."""
+"""Data-dependent initialisation: every weight-normalised layer standardised on one batch, once only."""
 
 import copy
 

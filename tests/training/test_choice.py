@@ -94,7 +94,7 @@ def die_after_offering(folder, figures, epoch):
 
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_a_best_checkpoint_that_is_ahead_of_the_last_is_made_again(epoch, tmp_path):
-    """The run goes on from the start, there being no other checkpoint than the best."""
+    """The run starts again from step 0, there being no other checkpoint than the best."""
     figures = (1.0, 3.0, 2.0)
     fit(tmp_path / "whole", *figures)
     assert runs.in_process(die_after_offering, tmp_path / "run", figures, epoch) == -signal.SIGKILL

@@ -26,7 +26,7 @@ def active_units(
     Args:
         model: a Pyro program, called ``model(x)``.
         guide: a `zoo.Guide` or any Pyro program.
-        x: at least two images; a few hundred tell active units well.
+        x: at least two images; a few hundred give a good estimate.
         samples: of the latents an image, at least two.
         threshold: of A_u, the variance over the images.
     """
@@ -40,7 +40,7 @@ def activity(model: Any, guide: Any, x: Tensor, *, samples: int = 10) -> dict[st
 
     In a hierarchy q(u | x) = E[q(u | x, a)] over the latents a that u is inferred from. These are sampled, so
     the means m_k = E[u | x, a_k] also differ between the samples k = 1 ... K of one image; A_u is how they
-    differ between images alone, the covariance over x of two samples:
+    differ between images only, the covariance over x of two samples:
 
         A_u = 1 / (K (K - 1)) sum_{k != l} Cov_x(m_k, m_l)
 

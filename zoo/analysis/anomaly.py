@@ -3,7 +3,7 @@
     score^{>k}(x) = -L^{>k}(x)                    Maaløe et al. 2019, arXiv:1902.02102
     LLR^{>k}(x) = L(x) - L^{>k}(x)                Havtorn et al. 2021, arXiv:2102.08248
 
-Higher is more anomalous. The likelihood alone fails: low layers code edges and strokes, which a data set
+Higher is more anomalous. The likelihood by itself fails: low layers code edges and strokes, which a data set
 that the model has never seen may have as well. `zoo.above` defines L^{>k}; LLR^{>k} is, up to the gap of L,
 the KL divergence from the true posterior to the one whose layers up to k are the prior's.
 
@@ -26,7 +26,7 @@ from zoo.infer.importance import log_likelihood
 from zoo.infer.layers_above import above
 
 SAMPLES = 10  # of each bound: one is unbiased as well, but its noise hides small differences
-TPR = 0.8  # at which the false positive rate is told
+TPR = 0.8  # at which the false positive rate is reported
 
 
 def bounds(
@@ -48,7 +48,7 @@ def bounds(
         model: a Pyro program, called ``model(x)``.
         guide: a `zoo.Guide` or any Pyro program, called ``guide(x)``.
         x: images (N, C, H, W).
-        ks: layers; L^{>0} is the ELBO. By default 0 ... L-1, all but the prior alone.
+        ks: layers; L^{>0} is the ELBO. By default 0 ... L-1.
         samples: log weights an image, whose mean is the estimate.
         mean: layers up to k at the mean of their prior, see `zoo.above`.
         batch_size: images at a time.
@@ -67,7 +67,7 @@ def bounds(
 
 
 def chosen_layers(model: Any, guide: Any, x: Tensor, ks: Iterable[int] | None = None) -> list[int]:
-    """The layers of which `bounds` tells, each once, in order; see there.
+    """The layers of which `bounds` gives a bound, each once, in order; see there.
 
     Raises:
         UsageError: if one is out of range, or there is none.
@@ -154,7 +154,7 @@ def fpr_at(normal: Tensor, anomalous: Tensor, *, tpr: float = TPR) -> float:
 
 @dataclass(frozen=True)
 class Detection:
-    """How well one score tells anomalies.
+    """How well one score detects anomalies.
 
     Attributes:
         score: its name, ``L>1`` or ``LLR>1``.

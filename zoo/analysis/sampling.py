@@ -127,7 +127,7 @@ class Tempered(Messenger):
 
 
 class Watched(Messenger):
-    """Has autoregressive distributions tell how far their samples are."""
+    """Shows how far the sampling of autoregressive distributions is."""
 
     def __init__(self, progress: Callable[[float], None] | None) -> None:
         super().__init__()

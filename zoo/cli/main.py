@@ -47,7 +47,7 @@ def _answer(arguments: Sequence[str]) -> int:
         return error.exit_code
     except BrokenPipeError:  # who read what we print has read enough
         _drop_output()
-        return 141  # as a shell has it for SIGPIPE
+        return 141  # what a shell reports for SIGPIPE
     except OSError as error:  # a path that is too long, or that may not be looked at; a disk that is full
         if error.filename is None and error.errno != errno.ENOSPC:
             raise
@@ -129,7 +129,7 @@ def _add_train(commands: Any) -> None:
 
 
 def _add_finetune(commands: Any) -> None:
-    sub = commands.add_parser("finetune", help="go on with a run without free bits, in a folder of its own")
+    sub = commands.add_parser("finetune", help="train a run further without free bits, in a new folder")
     sub.add_argument("run", metavar="RUN", type=_path, help="run folder; it stays as it is")
     sub.add_argument(
         "--out", metavar="DIR", type=_path, help="run folder, RUN-finetuned by default; must not exist yet"
@@ -144,10 +144,8 @@ def _add_finetune(commands: Any) -> None:
 def _add_training(sub: argparse.ArgumentParser) -> None:
     _add_data(sub)
     _add_device(sub)
-    sub.set_defaults(seed=None)  # a run that goes on has one
-    sub.add_argument(
-        "--resume", action="store_true", help="go on with the run in --out, with the options it has"
-    )
+    sub.set_defaults(seed=None)  # a resumed run has one
+    sub.add_argument("--resume", action="store_true", help="resume the run in --out, with the options it has")
     sub.add_argument("--samples", type=_count, default=100, help="importance samples of the final evaluation")
     sub.add_argument("--images", type=_count, help="test images of the final evaluation, all by default")
     sub.add_argument(
@@ -193,7 +191,7 @@ def _add_measuring(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_anomaly(commands: Any) -> None:
-    sub = commands.add_parser("anomaly", help="how well a run tells other images from its own")
+    sub = commands.add_parser("anomaly", help="how well a run separates other images from its own")
     sub.add_argument("run", metavar="RUN", type=_path, help="run folder, of a model with latent variables")
     sub.add_argument("--against", metavar="DATA", required=True, help="the anomalies: a data set or a path")
     sub.add_argument(

@@ -49,7 +49,7 @@ def to_uint8(
     Args:
         arrays: Arrays of numbers, by split.
         where: The file, for messages.
-        levels: Number of levels, 2 .. 256, or None to tell from the values.
+        levels: Number of levels, 2 .. 256, or None to infer it from the values.
 
     Returns:
         The arrays, contiguous, and the number of levels.

@@ -1,4 +1,4 @@
-"""Batches as a pure function of (seed, epoch, index), so that a run can stop and go on anywhere."""
+"""Batches as a pure function of (seed, epoch, index), so that a run can stop and resume anywhere."""
 
 import math
 from collections.abc import Iterator

@@ -45,7 +45,7 @@ def load_files(name: str, root: Path) -> Source:
         if not (folder / file).is_file():
             raise DataError(
                 f"{name}: expected {file} in {folder.absolute()}; found nothing there: fetch it from "
-                f"{spec.address}, or point --data-root (data_root=) at a folder that has it"
+                f"{spec.address}, or point --data-root (data_root=) at the folder that holds it"
             )
     return spec.read(name, [folder / file for file in spec.files])
 

@@ -141,7 +141,7 @@ class ImageData:
     def binarized(self, seed: int) -> "ImageData":
         """The set with every sub-pixel drawn once from Bernoulli(k / (levels-1)): two levels.
 
-        Each split has its own noise, a function of `seed` and the split's images alone: how many
+        Each split has its own noise, a function of `seed` and the split's images only: how many
         images train does not change the test set. A set of two levels is returned as it is.
 
         Args:

@@ -51,7 +51,7 @@ def source_from_arrays(
         images: Image arrays by split.
         labels: Label arrays by split; may lack some or all.
         where: The file, for messages.
-        levels: Number of levels, or None to tell from the values.
+        levels: Number of levels, or None to infer it from the values.
 
     Raises:
         DataError: No training images, or arrays that do not hold images or labels.

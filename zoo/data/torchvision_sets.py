@@ -35,7 +35,7 @@ class TorchvisionSet:
         arrays: Images, in a shape `zoo.data.arrays` takes, and labels of the class's object.
         levels: Number of values a sub-pixel can take.
         usual_validation: One in so many training images, the last ones, is for validation; 0: none.
-        needs: A module that torchvision needs for this set alone.
+        needs: A module that torchvision needs for this set only.
     """
 
     class_name: str

@@ -45,7 +45,7 @@ class Experiment:
     begin: Config | None = None
 
     def options(self) -> dict[str, Any]:
-        """Every option's value by its qualified name, as JSON has it."""
+        """Every option's value by its qualified name, in the types of JSON."""
         values = {name: v for section in self._sections().values() for name, v in section.values().items()}
         return {"objective": self.objective.target.rpartition(".")[2], **values}
 

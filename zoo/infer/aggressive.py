@@ -122,7 +122,7 @@ class AggressiveLoss(ELBOLoss):
         return torch.tensor([*astuple(self.progress), self.models_turn], dtype=torch.float64)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         *progress, turn = state.tolist()
         self.progress, self.models_turn = Progress(*progress), bool(turn)
 
@@ -164,7 +164,7 @@ class AggressiveLoss(ELBOLoss):
 
 @torch.no_grad()
 def mutual_information(model: Any, guide: Any, x: Tensor, *, samples: int = 1) -> float:
-    """I(x; z) under q and the images x (B, ...) alone, in nats, at most log B.
+    """I(x; z) under q and the images x (B, ...), in nats, at most log B.
 
         1/B sum_b E_{q(z | x_b)}[log q(z | x_b) - log 1/B sum_j q(z | x_j)]
 

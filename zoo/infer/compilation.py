@@ -28,7 +28,7 @@ def compile_loss(loss: torch.nn.Module, x: Tensor, **options: Any) -> Any:
     warns and returns the loss as it is.
 
     Args:
-        loss: the module; its parameters and buffers go on being its own.
+        loss: the module; its parameters and buffers remain its own.
         x: a batch like those to come.
         options: of ``torch.compile``.
     """

@@ -126,7 +126,7 @@ class PathGradientLoss(Bound):
 
 
 class Cut(Messenger):
-    """Cuts the graph at every latent: what is drawn goes on as a leaf of the same value."""
+    """Cuts the graph at every latent: what is drawn is replaced by a leaf of the same value."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ BIVA's ``z_i_bu`` and ``z_i_td``. The deterministic features d_p_i carry z_>=i d
 
     z_L -> d_p_L -> z_{L-1} -> ... -> d_p_2 -> z_1 -> d_p_1 -> x
 
-Without skip connections d_p_i is made of z_i alone, and the hierarchy is a Markov chain.
+Without skip connections d_p_i depends on z_i only, and the hierarchy is a Markov chain.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -14,8 +14,8 @@ the down pass is the model's own (`zoo.models.residual_hierarchy`). d are the en
 An IAF is a stack of masked 3x3 convolutions: z = z_0 exp(s) + t, s and t of an element determined by the
 elements before it (the published code's m and s are -t exp(-s) and -s). Every log scale is bounded: s by 3,
 those of the normals by 10. Convolutions are weight-normalised with a log gain; they begin as PyTorch's do,
-where the published code initialises them by data. Where the resolution grows the state is repeated and
-convolved, where the published code has transposed convolutions.
+where the published code has data-dependent initialisation. Where the resolution grows the state is repeated
+and convolved, where the published code has transposed convolutions.
 """
 
 from typing import Any

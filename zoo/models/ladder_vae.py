@@ -58,7 +58,7 @@ class LadderGuide(Guide):
         self.index = {f"z_{i}": i - 1 for i in range(1, len(merges) + 1)}
 
     def encode(self, x: Tensor) -> dict[str, Any]:
-        """What of every posterior depends on x alone, by site."""
+        """The part of every posterior that depends on x only, by site."""
         *lower, top = self.path(x)
         encoded = [merge.encode(d) for merge, d in zip(self.merges, lower, strict=True)]
         return {f"z_{i}": e for i, e in enumerate([*encoded, self.top.encode(top)], 1)}
@@ -128,7 +128,7 @@ class OnePathUp(nn.Module):
 
 
 class TwoPathsUp(nn.Module):
-    """x to d_td_1 ... d_td_{L-1} and (d_bu_L, d_td_L): BIVA's two paths, d_bu_i going on as it is."""
+    """x to d_td_1 ... d_td_{L-1} and (d_bu_L, d_td_L): BIVA's two paths, d_bu_i passed on unchanged."""
 
     def __init__(self, image_shape: Shape, stages: Sequence[Stage], *, block: Block = GatedResNet) -> None:
         super().__init__()

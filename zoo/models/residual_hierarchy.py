@@ -83,7 +83,7 @@ class ResidualGuide(Guide):
         self.sources = list(range(len(posteriors)) if sources is None else sources)
 
     def encode(self, x: Tensor) -> Any:
-        """All of the features: they depend on x alone."""
+        """All of the features: they depend on x only."""
         return self.path(x)
 
     def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:

@@ -21,8 +21,8 @@ from zoo.nn.weight_norm import gain_of, normalised
 class LogNormConv2d(nn.Conv2d):
     """`nn.Conv2d` with W_f = exp(l_f) v_f / |v_f|, weight normalisation with a log gain (arXiv:1602.07868).
 
-    v and W are at first what `nn.Conv2d` begins with; nothing is initialised by data. `weight` is v, but for
-    its mask, where it has one.
+    v and W are at first those of `nn.Conv2d`, without data-dependent initialisation. `weight` is v, masked
+    where there is a mask.
     """
 
     mask: Tensor | None

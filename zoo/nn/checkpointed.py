@@ -1,6 +1,6 @@
 """Activation checkpoints: the inside of a block is not kept for the backward pass, but computed again there.
 
-Memory for time (Chen et al. 2016, arXiv:1604.06174): of a checkpointed block the inputs and outputs alone are
+Memory for time (Chen et al. 2016, arXiv:1604.06174): of a checkpointed block only the inputs and outputs are
 kept, at the price of running it twice. Loss and gradients are the same bits. For pure functions: what Pyro
 samples inside would be sampled twice.
 """
@@ -20,7 +20,7 @@ def checkpoint_activations(module: nn.Module, kinds: type | tuple[type, ...]) ->
 
     Parameters and their names stay as they are: a saved state of either loads in the other. The whole of
     a submodule is run again at once, so choose the longest runs of layers between samples; what is inside
-    them is left alone.
+    them is not changed.
 
     Args:
         module: a model, a guide, a network.

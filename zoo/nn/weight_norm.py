@@ -1,4 +1,4 @@
-"""Weight normalisation, and its initialisation by data (Salimans & Kingma 2016, arXiv:1602.07868).
+"""Weight normalisation, and its data-dependent initialisation (Salimans & Kingma 2016, arXiv:1602.07868).
 
     W_f = g_f v_f / |v_f|                                              of every output channel f
     v ~ N(0, 0.05^2), g = 1, b = 0                                     at first

@@ -1,7 +1,7 @@
 """Heads: modules that, called with b, return a Pyro distribution over a, p(a | b).
 
-A head may tell what of it depends on b alone: ``encode(b)`` returns tensors with b's batch dimension and
-``distribution(encode(b))`` is ``head(b)``. Then importance sampling runs its network once an image,
+A head may separate the part that depends on b only: ``encode(b)`` returns tensors with b's batch dimension
+and ``distribution(encode(b))`` is ``head(b)``. Then importance sampling runs its network once an image,
 however many samples it draws. Any callable without these two works as well, only slower.
 """
 

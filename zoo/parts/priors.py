@@ -116,7 +116,7 @@ class VampPrior(nn.Module):
     has no closed form; KL(q(z | x) || p(z)) <= log C at x = u_c.
 
     Args:
-        latent: D for a vector, or the shape of a feature map (D, H, W), as `posterior` has it.
+        latent: D for a vector, or the shape of a feature map (D, H, W), the same as the posterior's.
         posterior: the guide's head, called with images (C, *image_shape), returns q(z | u).
         image_shape: (C, H, W).
         num_pseudo_inputs: C, the number of components.

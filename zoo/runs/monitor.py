@@ -1,4 +1,4 @@
-"""What one watches while a run goes on, and the chart of it at the end."""
+"""What is watched during training, and the chart of it at the end."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -21,7 +21,7 @@ from zoo.training.trainer import Trainer
 PICTURES = 10  # times a run that samples go to TensorBoard
 MONITORED = 1000  # validation images of the curve
 PICTURED = 32  # of them in a picture
-# Active units: more samples of fewer images tell a unit without information sooner (see `activity`).
+# Active units: more samples of fewer images detect a unit without information sooner (see `activity`).
 UNITS_IMAGES, UNITS_SAMPLES = 100, 20
 
 KL = "train/kl/"

@@ -36,7 +36,7 @@ class Evaluation:
 
 
 def advancing(bar: Progress) -> Callable[[int], None]:
-    """Moves the bar by as many images as it is told are done."""
+    """Moves the bar by the number of images that are done."""
     done = 0
 
     def advance(images: int) -> None:

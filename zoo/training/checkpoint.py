@@ -3,7 +3,7 @@
     magic, 8 bytes | version, 4 | length of the payload, 8 | sha256, 32 | payload by ``torch.save``
 
 The digest covers everything but itself. It detects damage, not malice: what keeps a hostile file
-from running code is ``weights_only=True``. `torch.load` alone reads most flipped bits as other weights.
+from running code is ``weights_only=True``. `torch.load` reads most flipped bits as other weights.
 
 Saving never touches a good file before the next good one is on the disk::
 
@@ -287,7 +287,7 @@ def _unpickle(path: Path, payload: bytes, map_location: Any) -> dict[str, Any]:
 
 
 def _refusal(path: Path, error: Exception, map_location: Any) -> CheckpointError:
-    # torch's own message advises weights_only=False, the one thing not to do: it is not shown.
+    # torch's own message advises weights_only=False, which would run a payload: it is not shown.
     if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
         found = re.search(r"GLOBAL (\S+)", str(error))
         return CheckpointError(

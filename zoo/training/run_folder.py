@@ -121,7 +121,7 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process; the kernel lets go when the process ends, however it does.
+        """Hold the run for this process; the kernel releases it when the process ends, however it does.
 
         Raises:
             UsageError: Another process trains into this folder, or has started another run in it.

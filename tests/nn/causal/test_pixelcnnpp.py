@@ -1,4 +1,4 @@
-"""PixelCNN++: its size, its blind spot, its initialisation by data, its samples of levels of grey."""
+"""PixelCNN++: its size, its blind spot, its data-dependent initialisation, its samples of levels of grey."""
 
 import pytest
 import torch
