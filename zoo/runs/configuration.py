@@ -1,7 +1,11 @@
 """What a run's config.json holds, and what may differ in it when a run is resumed."""
 
+import importlib.metadata
 import platform
+import re
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +32,30 @@ def configuration(experiment: Experiment, data: ImageData, **settings: Any) -> d
         "images": {"protocol": experiment.data().describe(data), "fingerprint": data.fingerprint},
         "options": experiment.options(),
         **settings,
+        "begun": date.today().isoformat(),
         "versions": {
+            "zoo": importlib.metadata.version("pyro-generative-zoo"),
             "torch": torch.__version__,
             "pyro": pyro.__version__,
             "python": platform.python_version(),
         },
     }
+
+
+def hardware(device: torch.device) -> str:
+    """What a run runs on: "Intel Xeon, one thread", or the GPU's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {'one thread' if threads == 1 else f'{threads} threads'}"
+
+
+def _processor() -> str:
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):  # Linux has a better name
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        name = found.group(1) if found else name
+    return " ".join(re.sub(r"\((R|TM)\)|\bProcessor\b|\bCPU\b|@.*", "", name).split())
 
 
 def configured(folder: RunFolder) -> tuple[Experiment, tuple[int, int, int]]:

@@ -24,7 +24,14 @@ from zoo.infer.annealed import annealed_log_likelihood
 from zoo.infer.importance import log_likelihood
 from zoo.infer.initialisation import initialise
 from zoo.runs import finetuning, outputs
-from zoo.runs.configuration import configuration, configured, located, require_same, require_same_images
+from zoo.runs.configuration import (
+    configuration,
+    configured,
+    hardware,
+    located,
+    require_same,
+    require_same_images,
+)
 from zoo.runs.images import require_choice, require_fit, require_images, require_memory
 from zoo.runs.monitor import Monitor, side_by_side
 from zoo.runs.report import Evaluation, advancing, require_resolved
@@ -355,7 +362,11 @@ class Run:
         return self.protocol.held_out(data, split, self.system.encoding).to(self.device)
 
     def _configuration(self) -> dict[str, Any]:
-        settings = {"seed": self.seed, "data_root": self.data_root and str(self.data_root)}
+        settings = {
+            "seed": self.seed,
+            "data_root": self.data_root and str(self.data_root),
+            "hardware": hardware(self.device),
+        }
         if self.source is not None:
             settings["finetuned_from"] = str(self.source.path.absolute())
         return configuration(self.experiment, self.data, **settings)

@@ -292,9 +292,12 @@ class Trainer:
         if abs(values["loss"]) > DIVERGED * x[0].numel():
             loss = f"a loss of {values['loss']:.3g} at step {self.step}"
             raise NonFiniteError(f"the run has diverged: got {loss}; {self._cure()}")
+        images = len(x) * parallel.world_size()
+        rate, rate_of_cpu = clock.rates(self.step)
         rates = {
             "learning_rate": self.rate(self.step - 1),
-            "images_per_second": len(x) * parallel.world_size() * clock.rate(self.step),
+            "images_per_second": images * rate,
+            "images_per_second_of_cpu": images * rate_of_cpu,
         }
         self.logger.scalars(self.step, {f"train/{k}": v for k, v in {**values, **rates}.items()})
         shown = [key for key in ("loss", "elbo", "kl") if key in values]
@@ -338,13 +341,18 @@ class Trainer:
 
 
 class _Clock:
-    """Steps a second since the last reading."""
+    """Steps a second since the last reading, and steps a second of this process's CPU time."""
 
     def __init__(self, step: int) -> None:
-        self.step, self.time = step, time.monotonic()
+        self.step, self.times = step, _times()
 
-    def rate(self, step: int) -> float:
-        now = time.monotonic()
-        rate = (step - self.step) / max(now - self.time, 1e-9)
-        self.step, self.time = step, now
-        return rate
+    def rates(self, step: int) -> tuple[float, float]:
+        times = _times()
+        passed = [max(now - before, 1e-9) for now, before in zip(times, self.times, strict=True)]
+        wall, cpu = ((step - self.step) / seconds for seconds in passed)
+        self.step, self.times = step, times
+        return wall, cpu
+
+
+def _times() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
