@@ -164,3 +164,14 @@ def _text(value: Any) -> str:
 
 
 _SCALARS: dict[Any, Any] = {int: _integer, float: _real, bool: _boolean, str: _text}
+
+
+def as_text(value: Any) -> str:
+    """A value as `convert` reads it.
+
+    >>> as_text((2, 1)), as_text(None), as_text(True)
+    ('2,1', 'none', 'true')
+    """
+    if isinstance(value, tuple | list):
+        return ",".join(map(as_text, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

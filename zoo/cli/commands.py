@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from zoo.analysis.pictures import require_picture_place, save_grid
+from zoo.conversion import as_text
 from zoo.errors import UsageError, ZooError
 from zoo.runs import finetuning, outputs
 from zoo.runs.comparison import compare as compare_runs
@@ -137,10 +138,9 @@ def show_options(name: str) -> int:
     from zoo.experiments import find
 
     described = list(find(name).described())
-    width = max(len(f"{key}={value}") for key, _, value in described)
+    width = max(len(f"{key}={as_text(value)}") for key, _, value in described)
     for key, option, value in described:
-        shown = ",".join(map(str, value)) if isinstance(value, (tuple, list)) else value
-        print(f"{f'{key}={shown}':{min(width, 40)}s}  {option.meaning}")
+        print(f"{f'{key}={as_text(value)}':{min(width, 40)}s}  {option.meaning}")
     return 0
 
 

@@ -1,18 +1,23 @@
 """Records: what trained experiments reached, and the tables made of them.
 
-    python -m zoo.experiments.records        # writes README.md beside this file
+    python -m zoo.runs.recording RUN         # adds the record of a finished run, and writes the tables
+    python -m zoo.experiments.records        # writes the tables: README.md beside this file
 
 Each record in ``records.json`` says how a figure was obtained: command, seed, steps, hardware, time, protocol
-and date; the figures with their standard errors are in nats an image unless they say otherwise.
+and date; the figures with their standard errors are in nats an image unless they say otherwise. What is not
+known of a record is absent from it.
 """
 
 import json
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Container, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from zoo.experiments.experiment import find, names
+from zoo.training.files import replace_file
+
+FOLDER = Path(__file__).parent  # of a checkout: what is installed is not written to
 
 
 @dataclass(frozen=True)
@@ -23,52 +28,90 @@ class Record:
         experiment: its name.
         command: that gives the figures again, to the digits that another machine can.
         seed: of the run.
-        steps: trained.
-        seconds: of training, on `hardware`, other work beside it.
-        hardware: it ran on.
         protocol: the images: their set, how they became binary, how many of the test set.
         parameters: numbers that were trained.
+        date: of the run.
+        version: of the library.
+        steps: trained.
+        seconds: the steps took, on `hardware`, other work beside it.
+        cpu_hours: of the processor that the steps took, over its cores.
+        hardware: it ran on.
         elbo: mean over the images and its standard error; none where log p(x) is exact.
         log_likelihood: the same of log p(x), or of the bound by `samples` importance samples.
         samples: K; none where log p(x) is exact.
         bits_per_dim: mean and standard error.
+        pareto_k: mean over the images.
         pareto_k_above: share of the images with Pareto k above 0.7, for which log p(x) is a lower bound.
-        date: of the run.
-        version: of the library.
+        further: other figures of the objective with their standard errors, the share of wrong labels say.
         note: what else there is to know.
     """
 
     experiment: str
     command: str
     seed: int
-    steps: int | None
-    seconds: int | None
-    hardware: str
     protocol: str
     parameters: int
-    elbo: tuple[float, float] | None
-    log_likelihood: tuple[float, float] | None
-    samples: int | None
-    bits_per_dim: tuple[float, float] | None
     date: str
     version: str
+    steps: int | None = None
+    seconds: int | None = None
+    cpu_hours: float | None = None
+    hardware: str | None = None
+    elbo: tuple[float, float] | None = None
+    log_likelihood: tuple[float, float] | None = None
+    samples: int | None = None
+    bits_per_dim: tuple[float, float] | None = None
+    pareto_k: float | None = None
     pareto_k_above: float | None = None
+    further: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     note: str = ""
+
+    @classmethod
+    def of_json(cls, entry: Mapping[str, Any]) -> "Record":
+        """The record that JSON holds.
+
+        Raises:
+            TypeError: if it has an unknown field or lacks one.
+        """
+        pairs: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
+        return cls(**pairs)
+
+    def as_json(self) -> dict[str, Any]:
+        """What is known, as JSON has it."""
+        return {name: v for name, v in asdict(self).items() if v not in (None, "", {})}
 
 
 def records() -> list[Record]:
-    """All records, sorted by experiment.
+    """All records, sorted by experiment, command and seed.
 
     Raises:
         TypeError: if one has an unknown field or lacks one.
     """
-    listed = json.loads(files("zoo.experiments").joinpath("records.json").read_text())
-    found = [Record(**entry) for entry in listed]
-    return sorted(found, key=lambda r: (r.experiment, r.command))
+    listed = json.loads((FOLDER / "records.json").read_text(encoding="utf-8"))
+    return sorted(map(Record.of_json, listed), key=_key)
+
+
+def add(record: Record) -> None:
+    """Write a record into ``records.json``, in place of one of the same command and seed, and the tables."""
+    others = [r for r in records() if _key(r) != _key(record)]
+    entries = [r.as_json() for r in sorted([*others, record], key=_key)]
+    text = json.dumps(entries, indent=1, ensure_ascii=False, allow_nan=False)
+    replace_file(FOLDER / "records.json", f"{text}\n".encode())
+    write_tables()
+
+
+def write_tables() -> None:
+    """Write README.md beside this file."""
+    (FOLDER / "README.md").write_text(markdown(), encoding="utf-8")
+
+
+def _key(record: Record) -> tuple[str, str, int]:
+    return record.experiment, record.command, record.seed
 
 
 def markdown() -> str:
     """README.md of this folder."""
+    recorded = {record.experiment for record in records()}
     lines = [
         "# Experiments and what they reached",
         "",
@@ -77,34 +120,55 @@ def markdown() -> str:
         "binarisation and the number of images differ from row to row, as do sizes, times and tuning: the",
         "table is no ranking.",
         "",
-        "| command | data | parameters | ELBO | log p(x) | bits/dim | training |",
-        "|---|---|---|---|---|---|---|",
+        "| command | data | parameters | ELBO | log p(x) | Pareto k | bits/dim | training |",
+        "|---|---|---|---|---|---|---|---|",
         *(_row(record) for record in records()),
         "",
         "## All experiments",
         "",
         "| experiment | what | paper | trained here |",
         "|---|---|---|---|",
-        *(_entry(name) for name in names()),
+        *(_entry(name, recorded) for name in names()),
         "",
     ]
     return "\n".join(lines)
 
 
 def _row(r: Record) -> str:
-    seconds = "" if r.seconds is None else f"{r.seconds} s"
-    steps = "" if r.steps is None else f"{r.steps:,} steps"
-    time = ", ".join(filter(None, [steps, seconds]))
-    bound = "exact" if r.samples is None else f"K = {r.samples}"
+    bound = "exact" if r.samples is None else f"K = {r.samples:,}"
     log_p = f"{_figure(r.log_likelihood, 2)} ({bound})" if r.log_likelihood else ""
-    cells = [f"`{r.command}`", r.protocol, f"{r.parameters:,}", _figure(r.elbo, 2), log_p]
-    note = f" {r.note}" if r.note else ""
-    return "| " + " | ".join([*cells, _figure(r.bits_per_dim, 3), f"{time}.{note}"]) + " |"
+    further = [f"{name.replace('_', ' ')} {_figure(f, 4)}" for name, f in r.further.items()]
+    cells = [
+        f"`{r.command}`",
+        r.protocol,
+        f"{r.parameters:,}",
+        ", ".join(filter(None, [_figure(r.elbo, 2), *further])),
+        log_p,
+        _pareto(r),
+        _figure(r.bits_per_dim, 3),
+        " ".join(filter(None, [_training(r), r.note])),
+    ]
+    return "| " + " | ".join(cells) + " |"
 
 
-def _entry(name: str) -> str:
+def _training(r: Record) -> str:
+    """How long it was trained, and on what."""
+    cpu = None if r.cpu_hours is None else f"{r.cpu_hours:.2f} CPU hours"
+    steps = None if r.steps is None else f"{r.steps:,} steps"
+    seconds = None if r.seconds is None else f"{r.seconds:,} s"
+    return ", ".join(filter(None, [steps, cpu or seconds, r.hardware])) + "."
+
+
+def _pareto(r: Record) -> str:
+    """Mean Pareto k; and the share of the images above 0.7."""
+    mean = None if r.pareto_k is None else f"{r.pareto_k:.2f}"
+    share = None if r.pareto_k_above is None else f"{r.pareto_k_above:.0%} above 0.7"
+    return ", ".join(filter(None, [mean, share]))
+
+
+def _entry(name: str, recorded: Container[str]) -> str:
     experiment = find(name)
-    trained = "yes" if any(r.experiment == name for r in records()) else "no"
+    trained = "yes" if name in recorded else "no record"
     return f"| `{name}` | {experiment.summary} | {experiment.paper} | {trained} |"
 
 
@@ -113,4 +177,4 @@ def _figure(figure: Any, digits: int) -> str:
 
 
 if __name__ == "__main__":
-    (Path(__file__).parent / "README.md").write_text(markdown())
+    write_tables()
