@@ -112,6 +112,7 @@ from .parts.priors import MixtureOfGaussians as MixtureOfGaussians
 from .parts.priors import StandardLogistic as StandardLogistic
 from .parts.priors import StandardNormal as StandardNormal
 from .parts.priors import VampPrior as VampPrior
+from .process import tune_process as tune_process
 from .runs.comparison import Comparison as Comparison
 from .runs.comparison import compare as compare
 from .runs.run import Run as Run

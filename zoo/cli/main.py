@@ -15,18 +15,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from zoo import process
 from zoo.errors import Interrupted, UsageError, ZooError
 from zoo.training.signals import StopRequest, same_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; returns the exit code.
+
+    Args:
+        arguments: of the command. By default those of this process, which is then the command's own and gets
+            the settings of `zoo.tune_process`; a program that calls the command with arguments keeps its own.
+    """
+    own = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if sys.stdout is None:  # closed by whoever started us
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         with StopRequest(at_once=True), _short_warnings():
-            return _answer(arguments)
+            return _answer(arguments, own=own)
     except Interrupted as end:
         if int(os.environ.get("RANK", "0")) == 0:
             print(f"zoo: {end}; resume with: {same_command(_resuming(arguments))}", file=sys.stderr)
@@ -36,9 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _answer(arguments: Sequence[str]) -> int:
+def _answer(arguments: Sequence[str], *, own: bool) -> int:
     try:
         options = _parsed(arguments)
+        options.tune = own and process.is_wanted()
         result: int = options.command(options)
         sys.stdout.flush()
         return result
@@ -92,7 +100,12 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> Parser:
     """All commands and their options."""
-    root = Parser(prog="zoo", description="Deep generative models as Pyro programs.")
+    root = Parser(
+        prog="zoo",
+        description="Deep generative models as Pyro programs.",
+        epilog=f"Denormal floats are flushed to zero and freed memory is kept; {process.OPTION}=0 in the "
+        "environment leaves both as they are.",
+    )
     version = f"zoo {importlib.metadata.version('pyro-generative-zoo')}"
     root.add_argument("--version", action="version", version=version)
     commands = root.add_subparsers(dest="name", required=True, metavar="COMMAND", parser_class=Parser)
@@ -318,6 +331,8 @@ def _late(name: str) -> Callable[[argparse.Namespace], int]:
         if name not in ("train", "finetune") and int(os.environ.get("RANK", "0")) > 0:
             return 0  # of several processes that torchrun started, the first does it
         _require_names(options)
+        if options.tune:
+            process.tune_process()
         commands = importlib.import_module("zoo.cli.commands")
         result: int = commands.answered(getattr(commands, name), options)
         return result
