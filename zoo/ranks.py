@@ -1,6 +1,16 @@
-"""The processes that train together, one a device, as `torch.distributed` numbers them."""
+"""The processes that work together, one a device, as `torch.distributed` numbers them."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from torch import Tensor, distributed
+
+from zoo.errors import ZooError
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(days=1)  # for the slowest share of an evaluation; a process that ends is noticed at once
 
 
 def rank() -> int:
@@ -9,7 +19,7 @@ def rank() -> int:
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """How many processes work together."""
     return distributed.get_world_size() if _initialised() else 1
 
 
@@ -18,6 +28,58 @@ def of_first(tensor: Tensor) -> Tensor:
     if world_size() > 1:
         distributed.broadcast(tensor, src=0)
     return tensor
+
+
+def gathered(work: Callable[[], T]) -> list[T]:
+    """What `work` returns in each process, by rank, in all of them; all call it.
+
+    The results travel through the CPU: tensors on a GPU should be moved there before.
+
+    Raises:
+        ZooError: in every process, where `work` raises one in any.
+    """
+    if world_size() == 1:
+        return [work()]
+    group: Any = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    result, failure = None, None
+    try:
+        result = work()
+    except ZooError as error:
+        failure = error
+    found: list[Any] = [None] * world_size()
+    distributed.all_gather_object(found, (result, failure), group=group)
+    distributed.destroy_process_group(group)
+    for _, failure in found:
+        if failure is not None:
+            raise failure
+    return [result for result, _ in found]
+
+
+def shares(sizes: Sequence[int], k: int, rank: int, world_size: int) -> list[range]:
+    """Which of k repetitions of each piece of work fall to a process.
+
+    All repetitions of the first piece, then of the second and so on, lie in a row, each as long as its piece
+    is large. The row is cut into `world_size` equal parts, and a repetition belongs to the part in which it
+    begins: nothing is done twice or added, and no process has more than one repetition too many.
+
+    >>> [shares([100, 1], 10, rank, 2) for rank in range(2)]
+    [[range(0, 6), range(0, 0)], [range(6, 10), range(0, 10)]]
+
+    Args:
+        sizes: of the pieces, images of a batch say.
+        k: repetitions of every piece, samples say.
+        rank: of the process.
+        world_size: how many processes there are.
+    """
+    total, before, found = k * sum(sizes), 0, []
+    for size in sizes:
+        start, stop = (
+            min(max(0, -((before * world_size - r * total) // (size * world_size))), k)
+            for r in (rank, rank + 1)
+        )
+        found.append(range(start, stop))
+        before += k * size
+    return found
 
 
 def _initialised() -> bool:

@@ -114,13 +114,27 @@ SMALL = (
 )
 
 
-def test_the_command_line_trains_in_two_processes(torchrun, tmp_path):
+def test_the_command_line_trains_and_evaluates_in_two_processes(torchrun, tmp_path):
     first, second = torchrun("train", "vae_digits", "--out", tmp_path / "run", *SMALL)
     assert (first[0], second[0]) == (0, 0), (first, second)
     assert "log p(x)" in first[1]
     assert second[1] == ""
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines if "train/loss" in line] == [1, 2, 3, 4]
+    for method in (("--samples", 7), ("--method", "ais", "--chains", 2, "--steps", 2, "--leapfrog", 1)):
+        arguments = ("evaluate", tmp_path / "run", "--images", 3, *method)
+        two = torchrun(*arguments, "--json", tmp_path / "two.json")
+        assert [code for code, _, _ in two] == [0, 0], two
+        assert two[0][1].count("log p(x)") == 1
+        assert two[1][1:] == ("", "")
+        one = runs.Command(*arguments, "--json", tmp_path / "one.json").end()
+        assert one[0] == 0, one
+        alone, shared = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
+        numbers = [name for name, value in alone.items() if isinstance(value, (int, float))]
+        assert alone.keys() == shared.keys()
+        assert "log_likelihood" in numbers
+        for name in numbers:
+            assert shared[name] == pytest.approx(alone[name], rel=1e-5)  # float32: as for another --chunk
     # The folder is now in the way: nobody hangs, and nobody prints a traceback.
     for code, _, err in torchrun("train", "vae_digits", "--out", tmp_path / "run", *SMALL):
         assert code == 2

@@ -14,6 +14,7 @@ from zoo.runs import finetuning, outputs
 from zoo.runs.comparison import compare as compare_runs
 from zoo.runs.figures import require_figures_place, write_json
 from zoo.runs.images import require_images
+from zoo.runs.report import Evaluation
 from zoo.runs.run import Run
 from zoo.training import parallel
 from zoo.training.run_folder import RunFolder
@@ -81,7 +82,11 @@ def evaluate(options: argparse.Namespace) -> int:
     chosen = _of_method(options)
     run = _open(options)
     estimate = run.anneal if options.method == "ais" else run.evaluate
-    found = estimate(**chosen, images=options.images, split=options.split, seed=options.seed)
+    with parallel.process_group(run.device):
+        found = estimate(**chosen, images=options.images, split=options.split, seed=options.seed)
+        leads = parallel.rank() == 0
+    if not leads:
+        return 0
     print(found.table())
     if options.json:
         write_json(options.json, {**found.summary(), "protocol": found.protocol})
@@ -162,17 +167,23 @@ def _train(run: Run, options: argparse.Namespace) -> int:
     _require_counts(options)
     if options.images is not None:  # before the hours of training
         require_images(run.data, "test", options.images)
-    result = run.train()
-    return _report(run, result, options) if run.leads else 0
+    with parallel.process_group(run.device):
+        result = run.train()
+        if run.leads:
+            _report_training(run, result, options)
+        found = run.evaluate(options.samples, images=options.images, seed=run.seed)
+    return _report(run, result, found) if run.leads else 0
 
 
-def _report(run: Run, result: Fit, options: argparse.Namespace) -> int:
-    """Evaluate what was trained, write its pictures and say where everything is."""
+def _report_training(run: Run, result: Fit, options: argparse.Namespace) -> None:
     print(
         f"{run.experiment.name}: {run.system.parameter_count():,} parameters, {result.step} steps, "
         f"{result.seconds:.0f} s on {options.device}, seed {run.seed}"
     )
-    found = run.evaluate(options.samples, images=options.images, seed=run.seed)
+
+
+def _report(run: Run, result: Fit, found: Evaluation) -> int:
+    """Print what was found, write the pictures of the run and say where everything is."""
     print(found.table())
     pictures = run.save_pictures()
     outputs.log_test(run.experiment, run.folder, found.summary(), run.pictures, result.step)
@@ -187,7 +198,7 @@ def _open(options: argparse.Namespace, path: str | None = None) -> Run:
     """The run, or that of another path, on the device; its data may lie elsewhere than it did."""
     return Run.open(
         path or options.run,
-        device=_device(options.device),
+        device=parallel.local_device(_device(options.device)),
         data_root=getattr(options, "data_root", None),
         download=getattr(options, "download", False),
     )

@@ -328,7 +328,7 @@ def _late(name: str) -> Callable[[argparse.Namespace], int]:
     """A command of `zoo.cli.commands`, imported (and PyTorch with it) when what it names is there."""
 
     def command(options: argparse.Namespace) -> int:
-        if name not in ("train", "finetune") and int(os.environ.get("RANK", "0")) > 0:
+        if name not in ("train", "finetune", "evaluate") and int(os.environ.get("RANK", "0")) > 0:
             return 0  # of several processes that torchrun started, the first does it
         _require_names(options)
         if options.tune:

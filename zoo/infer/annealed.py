@@ -25,6 +25,7 @@ from torch import Tensor
 from zoo.errors import UsageError
 from zoo.infer.annealing import FromPrior, Path, Run, Schedule, Settings, adapted_kernel, run
 from zoo.infer.importance import LogLikelihood, evaluating, log_likelihood, rows_at_once, stderr
+from zoo.infer.sharing import shared
 from zoo.infer.unconstrained import is_latent
 from zoo.infer.weight_statistics import WeightStatistics
 from zoo.seeds import mixed_seed
@@ -93,6 +94,7 @@ def annealed_log_likelihood(
     batch_size: int | None = None,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    distributed: bool = False,
 ) -> AnnealedLogLikelihood:
     """Estimate log p(x) of every image by annealed importance sampling.
 
@@ -112,6 +114,8 @@ def annealed_log_likelihood(
         batch_size: images at a time; by default so many that about a thousand chains run at once.
         seed: of all noise.
         progress: called with the number of images done after each batch.
+        distributed: whether all processes of `torch.distributed` call this, with equal arguments. Each takes
+            whole batches, all return the whole.
 
     Raises:
         UsageError: for a number out of range, a discrete latent, or a guide whose density is unknown.
@@ -119,17 +123,19 @@ def annealed_log_likelihood(
     """
     settings = Settings(chains, steps, leapfrog, target, schedule)
     if not _has_latents(model, x):
-        exact = log_likelihood(model, guide or FromPrior(), x, 1, seed=seed, progress=progress)
-        return AnnealedLogLikelihood(**vars(exact))
-    runs = []
-    for j, images in enumerate(_batches(x, batch_size, chains)):
+        options: Any = {"seed": seed, "progress": progress, "distributed": distributed}
+        return AnnealedLogLikelihood(**vars(log_likelihood(model, guide or FromPrior(), x, 1, **options)))
+    batches = _batches(x, batch_size, chains)
+
+    def annealed(j: int, _: range) -> Run:
         with _prepared(mixed_seed("annealed", seed, j), x.device, model, guide):
-            path = Path(model, guide, images, chains)
+            path = Path(model, guide, batches[j], chains)
             kernel = adapted_kernel(path, settings)
-            runs.append(run(kernel, path.start()))
-        if progress is not None:
-            progress(len(images))
-    return _collected(runs, x, settings)
+            return run(kernel, path.start()).cpu()
+
+    sizes = [len(images) for images in batches]
+    parts = shared(annealed, sizes, 1, distributed=distributed, progress=progress)
+    return _collected([found for (found,) in parts], x, settings)
 
 
 def bracket_log_likelihood(
@@ -260,6 +266,8 @@ def _collected(runs: list[Run], x: Tensor, settings: Settings) -> AnnealedLogLik
         statistics = WeightStatistics(settings.chains)
         statistics.update(done.log_weights)
         batches.append({**statistics.results(), "acceptance": done.acceptance})
-    fields: dict[str, Any] = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+    fields: dict[str, Any] = {
+        name: torch.cat([batch[name] for batch in batches]).to(x.device) for name in batches[0]
+    }
     fields |= {"samples": settings.chains, "steps": settings.steps, "leapfrog": settings.leapfrog}
     return AnnealedLogLikelihood(**fields, dimensions=x[0].numel())

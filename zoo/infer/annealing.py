@@ -205,6 +205,10 @@ class Run(NamedTuple):
     log_weights: Tensor
     acceptance: Tensor
 
+    def cpu(self) -> "Run":
+        """The same on the CPU."""
+        return Run(self.log_weights.cpu(), self.acceptance.cpu())
+
 
 @torch.no_grad()
 def run(kernel: Kernel, state: State, *, backwards: bool = False) -> Run:

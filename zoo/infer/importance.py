@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from zoo.errors import NonFiniteError, UsageError
 from zoo.infer.joint import Joint
 from zoo.infer.noise import NotByRowError, SampleStreams
+from zoo.infer.sharing import shared
 from zoo.infer.weight_statistics import WeightStatistics
+from zoo.ranks import gathered, world_size
 from zoo.seeds import mixed_seed
 
 ROWS_AT_ONCE = 1000  # images times samples in one pass at most, where the caller does not say
@@ -65,15 +67,17 @@ def weight_chunks(
     *,
     chunk: int | None = None,
     seed: int | None = None,
+    samples: range | None = None,
 ) -> Iterator[Tensor]:
-    """The rows of `log_weights`, chunk by chunk."""
+    """The rows of `log_weights`, chunk by chunk; only those of `samples`, some of range(k), if given."""
     _at_least_one(k=k, chunk=chunk)
+    samples = range(k) if samples is None else samples
     step = min(k, chunk or max(1, rows_at_once(x) // max(1, len(x))))
     seed = _fresh_seed() if seed is None else seed
     with evaluating(model, guide):
         joint = Joint(model, guide, x)
-        for start in range(0, k, step):
-            stop = min(start + step, k)
+        for start in range(samples.start, samples.stop, step):
+            stop = min(start + step, samples.stop)
             yield _checked(_log_weights(joint, seed, start, stop))
 
 
@@ -166,6 +170,7 @@ def log_likelihood(
     batch_size: int = 100,
     seed: int | None = None,
     progress: Callable[[int], None] | None = None,
+    distributed: bool = False,
 ) -> LogLikelihood:
     """Estimate log p(x) of every image by importance sampling; memory does not depend on k.
 
@@ -180,25 +185,31 @@ def log_likelihood(
         seed: of the noise.
         batch_size: images at a time.
         progress: called with the number of images done after each batch.
+        distributed: whether all processes of `torch.distributed` call this, with equal arguments. Each draws
+            its share of the samples; all return the whole, equal to one process's up to rounding.
 
     Raises:
         UsageError: if k, chunk or batch_size is smaller than 1 or there are no images.
         NonFiniteError: if a weight is not a number or infinite.
     """
     _at_least_one(k=k, chunk=chunk, batch_size=batch_size, images=len(x))
-    seed = _fresh_seed() if seed is None else seed
+    seed = _seed_of_all(seed, distributed)
     exact = not _has_latents(model, guide, x[:batch_size])
-    k = 1 if exact else k
-    batches = []
-    for j, images in enumerate(x.split(batch_size)):
-        statistics = WeightStatistics(k)
-        chunks = weight_chunks(model, guide, images, k, chunk=chunk, seed=mixed_seed(seed, j))
-        for weights in chunks:
-            statistics.update(weights)
-        batches.append(statistics.results())
-        if progress is not None:
-            progress(len(images))
-    fields = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+    if exact:  # one pass and no noise: shared by images
+        k, batch_size = 1, min(batch_size, math.ceil(len(x) / world_size())) if distributed else batch_size
+    batches = x.split(batch_size)
+
+    def statistics(j: int, samples: range) -> WeightStatistics | dict[str, Tensor]:
+        found = WeightStatistics(k)
+        own = mixed_seed(seed, j)
+        for weights in weight_chunks(model, guide, batches[j], k, chunk=chunk, seed=own, samples=samples):
+            found.update(weights.cpu())
+        return found.results() if len(samples) == k else found
+
+    sizes = [len(images) for images in batches]
+    parts = shared(statistics, sizes, k, distributed=distributed, progress=progress)
+    results = list(map(_joined, parts))
+    fields = {name: torch.cat([result[name] for result in results]).to(x.device) for name in results[0]}
     return LogLikelihood(**fields, samples=k, dimensions=x[0].numel(), exact=exact)
 
 
@@ -263,6 +274,23 @@ def _at_least_one(**values: int | None) -> None:
     for name, value in values.items():
         if value is not None and value < 1:
             raise UsageError(f"expected {name} >= 1; got {value}")
+
+
+def _joined(parts: list[Any]) -> dict[str, Tensor]:
+    """The results of a batch whose samples were drawn in parts."""
+    first, *others = parts
+    if not isinstance(first, WeightStatistics):
+        return dict(first)
+    for other in others:
+        first.merge(other)
+    return first.results()
+
+
+def _seed_of_all(seed: int | None, distributed: bool) -> int:
+    """The seed, or a fresh one; that of the first process where several draw together."""
+    if seed is not None:
+        return seed
+    return gathered(_fresh_seed)[0] if distributed else _fresh_seed()
 
 
 def _fresh_seed() -> int:

@@ -32,6 +32,14 @@ class WeightStatistics:
         candidates = torch.cat([self.largest.to(log_w).expand(-1, log_w.shape[1]), log_w])
         self.largest = candidates.topk(min(self.tail_length + 1, len(candidates)), dim=0).values
 
+    def merge(self, other: "WeightStatistics") -> None:
+        """Take in other weights of the same images, in any order."""
+        self.log_sum = torch.logaddexp(self.log_sum, other.log_sum)
+        self.log_sum_squares = torch.logaddexp(self.log_sum_squares, other.log_sum_squares)
+        self.sum_log = self.sum_log + other.sum_log
+        candidates = torch.cat([self.largest, other.largest])
+        self.largest = candidates.topk(min(self.tail_length + 1, len(candidates)), dim=0).values
+
     def results(self) -> dict[str, Tensor]:
         """The fields of a `zoo.LogLikelihood`, each (B,)."""
         # (sum w)^2 / sum w^2; equal weights may round to a little more than K; 0 where all weights are

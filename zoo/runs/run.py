@@ -207,6 +207,7 @@ class Run:
                 callbacks=[self._monitor(system)],
                 options=self.experiment.training(),
             )
+            parallel.copy_first(result.evaluated)
         system.model, system.guide = result.evaluated.model, result.evaluated.guide
         self.system = system
         return result
@@ -228,6 +229,9 @@ class Run:
     ) -> Evaluation:
         """The log-likelihood of the first `images` images of a split (all by default), and the metrics.
 
+        Where several processes are joined (`parallel.process_group`), all call this, each does its share, and
+        all return the whole. So it is with `anneal`.
+
         Args:
             samples: importance samples an image, K.
             images: how many images.
@@ -242,13 +246,16 @@ class Run:
         require_images(self.data, split, images)
         system, x = self.system, self._held_out(split)[:images]
         pair = system.model, system.guide
-        with Progress(len(x), unit="image") as bar:
+        with parallel.first_shows(len(x), unit="image") as bar:
             bar.update(0, {})  # the next line may take minutes
-            likelihood = log_likelihood(*pair, x, samples, seed=seed, chunk=chunk, progress=advancing(bar))
+            options: Any = {"seed": seed, "chunk": chunk, "distributed": True}
+            likelihood = log_likelihood(*pair, x, samples, progress=advancing(bar), **options)
         require_resolved(likelihood)
         labels = getattr(self.data, f"{split}_labels")
         labels = labels if labels is None else labels[:images]
-        metrics = system.objective.metrics(system.loss(), x, labels, samples=10, seed=seed)
+        metrics = parallel.from_first(
+            lambda: system.objective.metrics(system.loss(), x, labels, samples=10, seed=seed)
+        )
         return Evaluation(likelihood, metrics, self.protocol.describe(self.data))
 
     def anneal(
@@ -279,7 +286,7 @@ class Run:
         require_images(self.data, split, images)
         system, x = self.system, self._held_out(split)[:images]
         guide = system.guide if start == "guide" else None
-        with Progress(len(x), unit="image") as bar:
+        with parallel.first_shows(len(x), unit="image") as bar:
             likelihood = annealed_log_likelihood(
                 system.model,
                 x,
@@ -289,6 +296,7 @@ class Run:
                 leapfrog=leapfrog,
                 seed=seed,
                 progress=advancing(bar),
+                distributed=True,
             )
         return Evaluation(likelihood, {}, self.protocol.describe(self.data))
 

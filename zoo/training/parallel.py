@@ -1,21 +1,24 @@
 """Training by several processes, one a device: ``torchrun --nproc-per-node 2 -m zoo train ...``.
 
 Each process takes its slice of every batch and the gradients are averaged, so P processes train as one does
-with the same batch; only rank 0 writes.
+with the same batch; only rank 0 writes. `zoo evaluate` shares images and samples in the same way.
 """
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from zoo.errors import ZooError
+from zoo.ranks import gathered, of_first
 from zoo.ranks import rank as rank
 from zoo.ranks import world_size as world_size
+from zoo.training.progress import Progress
 
 T = TypeVar("T")
 
@@ -45,6 +48,32 @@ def local_device(device: torch.device) -> torch.device:
     if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return device
+
+
+def first_shows(total: int, *, unit: str) -> Progress:
+    """A progress bar that is seen once, in the leading process."""
+    return Progress(total, unit=unit, stream=None if rank() == 0 else io.StringIO())
+
+
+def from_first(work: Callable[[], T]) -> T:
+    """What `work` returns in the leading process, in all of them; the others wait.
+
+    Raises:
+        ZooError: in every process.
+    """
+    result: Any = gathered(lambda: work() if rank() == 0 else None)[0]
+    return cast(T, result)
+
+
+def copy_first(module: nn.Module) -> None:
+    """Give every process the parameters and buffers of the first.
+
+    Parameters are alike after training; buffers, running statistics say, and which epoch was the best are
+    known to the first.
+    """
+    with torch.no_grad():
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.copy_(of_first(tensor.detach().clone(memory_format=torch.contiguous_format)))
 
 
 def on_rank_zero(action: Callable[[], T]) -> T | None:
