@@ -58,6 +58,7 @@ def _evaluation(values):
         "sampling_stderr": 0 * values,
         "ess": 0 * values + 9,
         "pareto_k": 0 * values,
+        "smoothed": values,
     }
     found = library.LogLikelihood(log_likelihood=values, **fields, samples=9, dimensions=64)
     return library.runs.report.Evaluation(found, {}, "some images")

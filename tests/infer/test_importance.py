@@ -302,6 +302,7 @@ def test_means_and_errors_of_the_table_are_their_formulas():
     assert summary["images"] == 6
     assert summary["samples"] == 30
     assert summary["pareto_k_above_0.7"] == pytest.approx((result.pareto_k > 0.7).double().mean().item())
+    assert summary["smoothed"] == pytest.approx(result.smoothed.mean().item())
 
 
 def test_few_samples_have_no_pareto_k_in_the_table():

@@ -100,6 +100,8 @@ class LogLikelihood:
             are L_K = -inf, an infinite standard error and an infinite Pareto k.
         pareto_k: shape of the largest weights' tail; above 0.7 the standard errors mean little and L_K is
             a lower bound that more samples would raise (PSIS, arXiv:1507.02646). NaN for K < 25.
+        smoothed: the estimate with Pareto smoothed weights: of less variance, but biased, and no bound of
+            log p(x) from either side. L_K itself where there is no Pareto k.
         samples: K.
         dimensions: of one image.
         exact: whether the model has no latent variable, so that L_1 is log p(x).
@@ -110,6 +112,7 @@ class LogLikelihood:
     sampling_stderr: Tensor
     ess: Tensor
     pareto_k: Tensor
+    smoothed: Tensor
     samples: int
     dimensions: int
     exact: bool = False
@@ -149,6 +152,8 @@ class LogLikelihood:
             "log_likelihood": self.mean,
             "log_likelihood_stderr": self.stderr,
             "log_likelihood_stderr_over_samples": self.stderr_over_samples,
+            "smoothed": self.smoothed.mean().item(),
+            "smoothed_stderr": stderr(self.smoothed),
             "bits_per_dim": self.bits_per_dim,
             "bits_per_dim_stderr": self.bits_per_dim_stderr,
             "exact": self.exact,

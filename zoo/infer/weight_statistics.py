@@ -1,4 +1,9 @@
-"""Statistics of importance weights, from a stream of chunks."""
+"""Statistics of importance weights, from a stream of chunks.
+
+Pareto smoothed importance sampling (PSIS; Vehtari, Simpson, Gelman, Yao & Gabry 2015), arXiv:1507.02646: the
+M largest of K weights are replaced by quantiles of a generalised Pareto distribution fitted to them, none
+larger than the largest weight. The mean of the weights then varies less, at the price of a small bias.
+"""
 
 import math
 
@@ -50,27 +55,51 @@ class WeightStatistics:
             "elbo": self.sum_log / self.k,
             "sampling_stderr": (1 / ess - 1 / self.k).clamp(min=0).sqrt(),
             "ess": ess,
-            "pareto_k": self.pareto_k(),
+            **self._of_tail(),
         }
 
-    def pareto_k(self) -> Tensor:
-        """Shape k of a generalised Pareto distribution fitted to the largest weights, (B,).
+    def _of_tail(self) -> dict[str, Tensor]:
+        """The fields that come from a generalised Pareto distribution fitted to the M largest weights, (B,).
 
-        NaN where fewer than five weights are in the tail, 0 where they are all equal, infinity where they are
-        all 0: as for a tail too heavy for any estimate.
+        The shape is NaN where fewer than five weights are in the tail, 0 where they are all equal, infinity
+        where they are all 0: as for a tail too heavy for any estimate. There nothing is smoothed.
         """
+        raw = self.log_sum - math.log(self.k)
         if self.tail_length < 5:
-            return torch.full_like(self.largest[0], math.nan)
+            return {"pareto_k": torch.full_like(raw, math.nan), "smoothed": raw}
         w = torch.exp(self.largest - self.largest[0])  # descending, the largest is 1
         excess = (w[:-1] - w[-1]).flip(0)  # ascending, (M, B)
         spread = excess[-1] > 1e-12
-        k = generalized_pareto_shape(torch.where(spread, excess, _ramp(excess)))
+        k, sigma = fit_generalized_pareto(torch.where(spread, excess, _ramp(excess)))
+        smooth = torch.minimum(generalized_pareto_quantiles(k, sigma, len(excess)), excess[-1])
+        total = torch.exp(self.log_sum - self.largest[0])  # of all weights, at this scale
+        smoothed = raw + torch.log1p((smooth - excess).sum(0) / total)
         k = torch.where(spread, k, torch.zeros_like(k))
-        return torch.where(self.largest[0] == -math.inf, math.inf, k)
+        return {
+            "pareto_k": torch.where(self.largest[0] == -math.inf, math.inf, k),
+            "smoothed": torch.where(spread, smoothed, raw),
+        }
 
 
-def generalized_pareto_shape(x: Tensor) -> Tensor:
-    """The shape k of generalised Pareto samples by Zhang and Stephens (2009), with PSIS's weak prior.
+def generalized_pareto_quantiles(k: Tensor, sigma: Tensor, m: int) -> Tensor:
+    """The values that PSIS puts in the place of the M largest excesses, in ascending order, (M, B).
+
+        F^-1((i - 1/2) / M) = sigma / k ((1 - (i - 1/2) / M)^-k - 1),    i = 1 ... M
+
+    Args:
+        k: shape, (B,); 0 is an exponential distribution.
+        sigma: scale, (B,).
+        m: M.
+    """
+    i = torch.arange(1, m + 1, dtype=k.dtype, device=k.device).unsqueeze(1)
+    exponential = -torch.log1p(-(i - 0.5) / m)
+    tiny = k.abs() < 1e-12
+    powers = torch.expm1(k * exponential) / torch.where(tiny, 1.0, k)
+    return sigma * torch.where(tiny, exponential, powers)
+
+
+def fit_generalized_pareto(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Shape k and scale sigma of generalised Pareto samples (Zhang & Stephens 2009), with PSIS's weak prior.
 
     The profile likelihood in b = -k / sigma is averaged over a grid of b, as a posterior mean; the shape is
     then drawn to 1/2 with the weight of ten observations (arXiv:1507.02646, appendix C).
@@ -79,7 +108,7 @@ def generalized_pareto_shape(x: Tensor) -> Tensor:
         x: excesses over the threshold in ascending order, (M, ...).
 
     Returns:
-        k, (...).
+        k and sigma, (...) each; sigma is that of the shape before the prior, as in the published code.
     """
     m = len(x)
     grid = 30 + int(math.sqrt(m))
@@ -89,8 +118,9 @@ def generalized_pareto_shape(x: Tensor) -> Tensor:
     k = torch.log1p(-b.unsqueeze(1) * x).mean(1)
     log_profile = m * (torch.log(-b / k) - k - 1)
     posterior = torch.softmax(log_profile, dim=0)
-    k = torch.log1p(-(posterior * b).sum(0) * x).mean(0)
-    return (m * k + 10 * 0.5) / (m + 10)
+    b = (posterior * b).sum(0)
+    k = torch.log1p(-b * x).mean(0)
+    return (m * k + 10 * 0.5) / (m + 10), -k / b
 
 
 def _ramp(like: Tensor) -> Tensor:

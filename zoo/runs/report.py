@@ -73,10 +73,15 @@ def table(result: LogLikelihood) -> str:
                 f"bits/dim           {s['bits_per_dim']:10.4f} +- {s['bits_per_dim_stderr']:.4f}",
             ]
         )
+    smoothed = (
+        f"log p(x), smoothed {s['smoothed']:10.3f} +- {s['smoothed_stderr']:.3f} nats by Pareto smoothed "
+        "weights: an estimate, not a bound"
+    )
     lines = [
         f"test ELBO          {s['elbo']:10.3f} +- {s['elbo_stderr']:.3f} nats an image",
         f"log p(x), K={result.samples:<6d} {result.mean:10.3f} +- {result.stderr:.3f} nats "
         f"({s['images']} images; +- {s['log_likelihood_stderr_over_samples']:.3f} from sampling)",
+        *([] if s["pareto_k"] is None else [smoothed]),
         f"bits/dim           {s['bits_per_dim']:10.4f} +- {s['bits_per_dim_stderr']:.4f}",
         f"effective samples  {s['ess']:10.1f} of {result.samples}",
         f"Pareto k           {_or_none(s['pareto_k'])}",
