@@ -252,7 +252,8 @@ def fit_points(rank=0, world_size=1, **changes):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     data = digits(rank=rank, world_size=world_size)
-    return zoo.fit(Mean(), Point(), zoo.ELBO(), data, epochs=2, seed=5, **changes)
+    options = {"epochs": 2, "resume": True, **changes}
+    return zoo.fit(Mean(), Point(), zoo.ELBO(), data, seed=5, **options)
 
 
 def join(meeting, rank, world_size):
@@ -267,6 +268,22 @@ def fit_points_of(meeting, out, rank, world_size):
     fit = fit_points(rank, world_size)
     torch.save(fit.loss.state_dict(), f"{out}/{rank}.pt")
     distributed.destroy_process_group()
+
+
+def fit_points_again_of(meeting, out, rank, world_size):
+    """Two processes begin the run `two` and resume the run `one`, if one process has begun it."""
+    join(meeting, rank, world_size)
+    for name, options in {"two": {"epochs": 1}, "one": {}}.items():
+        distributed.barrier()
+        fit_points(rank, world_size, run=folder_of(out / name, write=rank == 0), **options)
+    distributed.destroy_process_group()
+
+
+def folder_of(path, *, write=True):
+    """The run folder at a path, made if it is not there and may be; else None."""
+    if (path / "config.json").exists():
+        return RunFolder.open(path)
+    return RunFolder.create(path, {"seed": 5}) if write else None
 
 
 def fit_digits_of(meeting, out, rank, world_size, **changes):

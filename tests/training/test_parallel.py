@@ -63,6 +63,21 @@ def test_two_processes_go_on_where_two_were_killed(tmp_path):
     assert runs.metrics(tmp_path / "run") == runs.metrics(tmp_path / "whole")
 
 
+def test_a_run_is_resumed_by_more_or_fewer_processes(tmp_path):
+    """A model without noise: every batch was taken once, in order, by however many processes."""
+    runs.fit_points(run=runs.folder_of(tmp_path / "one"), epochs=1)
+    assert runs.together(runs.fit_points_again_of, tmp_path / "meeting", tmp_path) == [0, 0]
+    runs.fit_points(run=runs.folder_of(tmp_path / "two"))
+    runs.fit_points(run=runs.folder_of(tmp_path / "whole"))
+    whole = runs.state(tmp_path / "whole")
+    for name in ("one", "two"):
+        found = runs.state(tmp_path / name)
+        assert found["step"] == whole["step"] == 8
+        torch.testing.assert_close(found["loss"], whole["loss"], rtol=1e-5, atol=1e-5)
+        moments = (state["optimizer"]["state"] for state in (found, whole))
+        torch.testing.assert_close(*moments, rtol=1e-4, atol=1e-5)
+
+
 def test_one_process_goes_on_where_two_were(tmp_path):
     assert runs.together(runs.fit_digits_of, tmp_path / "a", tmp_path / "run", epochs=1) == [0, 0]
     assert runs.fit_digits(tmp_path / "run").step == runs.STEPS
@@ -92,20 +107,31 @@ def signalled(meeting, out, rank, world_size, **changes):
 
 
 @pytest.fixture
-def torchrun():
-    """Run the command line in two processes, as torchrun starts them."""
+def start():
+    """Start the command line in two processes, as torchrun does."""
 
     def run(*arguments):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        group["TORCHELASTIC_RUN_ID"] = "none"
         commands = [
             runs.Command(*arguments, **group, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in (0, 1)
         ]
-        return [command.end() for command in commands]
+        started.extend(commands)
+        return commands
 
-    return run
+    started = []
+    yield run
+    for command in started:
+        command.kill()
+
+
+@pytest.fixture
+def torchrun(start):
+    """Run the command line in two processes to its end."""
+    return lambda *arguments: [command.end() for command in start(*arguments)]
 
 
 SMALL = (
@@ -114,8 +140,9 @@ SMALL = (
 )
 
 
-def test_the_command_line_trains_and_evaluates_in_two_processes(torchrun, tmp_path):
-    first, second = torchrun("train", "vae_digits", "--out", tmp_path / "run", *SMALL)
+def test_the_command_line_trains_and_evaluates_in_two_processes(start, torchrun, tmp_path):
+    train = ("train", "vae_digits", "--out", tmp_path / "run", *SMALL)
+    first, second = torchrun(*train, "--resume")  # begins it: torchrun has one command for all attempts
     assert (first[0], second[0]) == (0, 0), (first, second)
     assert "log p(x)" in first[1]
     assert second[1] == ""
@@ -135,7 +162,15 @@ def test_the_command_line_trains_and_evaluates_in_two_processes(torchrun, tmp_pa
         assert "log_likelihood" in numbers
         for name in numbers:
             assert shared[name] == pytest.approx(alone[name], rel=1e-5)  # float32: as for another --chunk
+    # It is trained on, until one of the processes is killed.
+    first, second = start(*train, "--resume", "--steps", 10**6)
+    assert any(line.startswith("step 7/") for line in first.err)  # waits for it
+    second.process.kill()
+    code, _, said = first.end()
+    assert code == 75, said
+    assert "another process has ended; resume with: torchrun --nproc-per-node 2" in said.splitlines()[-1]
+    assert "Traceback" not in said
     # The folder is now in the way: nobody hangs, and nobody prints a traceback.
-    for code, _, err in torchrun("train", "vae_digits", "--out", tmp_path / "run", *SMALL):
+    for code, _, err in torchrun(*train):
         assert code == 2
         assert err.startswith("zoo: "), err

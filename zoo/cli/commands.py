@@ -9,7 +9,7 @@ import torch
 
 from zoo.analysis.pictures import require_picture_place, save_grid
 from zoo.conversion import as_text
-from zoo.errors import UsageError, ZooError
+from zoo.errors import Interrupted, UsageError, ZooError
 from zoo.runs import finetuning, outputs
 from zoo.runs.comparison import compare as compare_runs
 from zoo.runs.figures import require_figures_place, write_json
@@ -30,11 +30,14 @@ def answered(command: Callable[[argparse.Namespace], int], options: argparse.Nam
     Raises:
         NonFiniteError: of parameters that lead to values that are not finite.
         ZooError: of a memory that is full, and whatever the command raises.
+        Interrupted: where another process of the same command has ended.
     """
     try:
         with finite_parameters():
             return command(options)
     except (RuntimeError, MemoryError) as error:
+        if parallel.is_of_lost_process(error):
+            raise Interrupted("interrupted, since another process has ended") from error
         if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise ZooError(
                 "out of memory: take a smaller --batch-size, --chunk or -n, or a smaller model"

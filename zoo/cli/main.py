@@ -47,6 +47,8 @@ def _answer(arguments: Sequence[str], *, own: bool) -> int:
     try:
         options = _parsed(arguments)
         options.tune = own and process.is_wanted()
+        if _begins(options):
+            options.resume = False
         result: int = options.command(options)
         sys.stdout.flush()
         return result
@@ -71,6 +73,15 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         run = getattr(options, "run", None)
         options.out = f"runs/{options.experiment}" if run is None else f"{_named(run)}-finetuned"
     return options
+
+
+def _begins(options: argparse.Namespace) -> bool:
+    """Whether there is nothing to resume and torchrun has started this.
+
+    Torchrun gives one command to the first attempt and to those after a failure (``--max-restarts``).
+    """
+    wanted = "TORCHELASTIC_RUN_ID" in os.environ and getattr(options, "resume", False)
+    return wanted and not Path(options.out, "config.json").exists()
 
 
 def _named(run: str) -> Path:
@@ -158,7 +169,11 @@ def _add_training(sub: argparse.ArgumentParser) -> None:
     _add_data(sub)
     _add_device(sub)
     sub.set_defaults(seed=None)  # a resumed run has one
-    sub.add_argument("--resume", action="store_true", help="resume the run in --out, with the options it has")
+    sub.add_argument(
+        "--resume",
+        action="store_true",
+        help="resume the run in --out, with the options it has; under torchrun begin it if there is none",
+    )
     sub.add_argument("--samples", type=_count, default=100, help="importance samples of the final evaluation")
     sub.add_argument("--images", type=_count, help="test images of the final evaluation, all by default")
     sub.add_argument(

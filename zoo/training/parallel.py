@@ -22,6 +22,9 @@ from zoo.training.progress import Progress
 
 T = TypeVar("T")
 
+# What gloo and NCCL say in the processes that are left when one has ended.
+LOST = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "Broken pipe", "NCCL")
+
 
 def synchronised(loss: nn.Module) -> Callable[..., Any]:
     """The loss with gradients averaged over the processes; the loss itself where there is one."""
@@ -41,6 +44,12 @@ def process_group(device: torch.device) -> Iterator[None]:
         yield
     finally:
         distributed.destroy_process_group()
+
+
+def is_of_lost_process(error: BaseException) -> bool:
+    """Whether an error is due to the end of another process."""
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    return started > 1 and any(sign in str(error) for sign in LOST)
 
 
 def local_device(device: torch.device) -> torch.device:
