@@ -120,6 +120,7 @@ MISTAKES = {
     # what a machine cannot hold, or a path cannot be
     "no memory for the model": (TRAIN + "--set latent=1000000000000000", 1, "out of memory"),
     "no memory for samples": ("sample {run} -n 100000000000000000 --out {place}/new.png", 1, "out of memory"),
+    "weights that are not there": ("evaluate {place}/w.safetensors", USAGE, "expected a run"),
     "a run of a long name": ("evaluate {place}/" + "o" * 300, USAGE, "File name too long"),
     "a new run of a long name": ("train vae_digits --out {place}/" + "o" * 300, USAGE, "File name too long"),
     "data of a long name": (TRAIN + "--set data={place}/" + "o" * 300, USAGE, "File name too long"),

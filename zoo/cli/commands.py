@@ -20,6 +20,7 @@ from zoo.training import parallel
 from zoo.training.run_folder import RunFolder
 from zoo.training.state import finite_parameters
 from zoo.training.trainer import Fit
+from zoo.training.weights import require_weights_place
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
@@ -114,12 +115,16 @@ def anomaly(options: argparse.Namespace) -> int:
     _require_counts(options)
     require_figures_place(options.json)
     run = _open(options)
+    place = options.picture or ("anomaly.png" if run.weights else None)
+    if place is not None:
+        require_picture_place(place)
     counts: Any = {name: getattr(options, name) for name in ("above", "samples", "images", "seed", "chunk")}
     report = run.anomaly(options.against, **counts)
     print(report.table())
     if options.json:
         write_json(options.json, report.summary())
-    print(f"picture            {outputs.save_scores(report, run.folder)}")
+    saved = outputs.picture_scores(report, place) if place else outputs.save_scores(report, run.folder)
+    print(f"picture            {saved}")
     return 0
 
 
@@ -138,6 +143,17 @@ def reconstruct_run(options: argparse.Namespace) -> int:
         raise UsageError(f"expected -n >= 1; got {options.n}")
     pixels = _open(options).reconstruct(options.n, seed=options.seed)
     print(f"wrote {save_grid(pixels, options.out, columns=8)}")
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a run's weights, options and record as one file."""
+    require_weights_place(options.file)
+    run = Run.open(options.run)
+    path = run.export(options.file, dtype=options.dtype)
+    print(f"wrote {path}, {path.stat().st_size:,} bytes, {options.dtype}")
+    if not run.record:
+        print(f"it has no figures: zoo evaluate {path}")
     return 0
 
 

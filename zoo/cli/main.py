@@ -1,4 +1,4 @@
-"""The command line: ``zoo list | train | finetune | evaluate | compare | anomaly | sample | reconstruct``.
+"""The command line: ``zoo list|train|finetune|evaluate|compare|anomaly|sample|reconstruct|export``.
 
 Answers ``--help`` and ``list`` without importing PyTorch. A mistake of the user's is one line on stderr and
 an exit code: 2 usage, 3 data, 4 checkpoint, 5 not finite; 75 interrupted.
@@ -101,6 +101,9 @@ def _resuming(arguments: Sequence[str]) -> Sequence[str]:
     return arguments if not begun or options.resume else [*arguments, "--resume"]
 
 
+TRAINED = "run folder, or a file by zoo export"
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line."""
 
@@ -128,6 +131,7 @@ def parser() -> Parser:
     _add_anomaly(commands)
     _add_sample(commands)
     _add_reconstruct(commands)
+    _add_export(commands)
     return root
 
 
@@ -185,7 +189,7 @@ def _add_evaluate(commands: Any) -> None:
     sub = commands.add_parser(
         "evaluate", help="the log-likelihood of a run, by importance sampling if need be"
     )
-    sub.add_argument("run", metavar="RUN", type=_path, help="run folder")
+    sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
     sub.add_argument(
         "--method",
         choices=["importance", "ais"],
@@ -220,7 +224,10 @@ def _add_measuring(sub: argparse.ArgumentParser) -> None:
 
 def _add_anomaly(commands: Any) -> None:
     sub = commands.add_parser("anomaly", help="how well a run separates other images from its own")
-    sub.add_argument("run", metavar="RUN", type=_path, help="run folder, of a model with latent variables")
+    sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
+    sub.add_argument(
+        "--out", dest="picture", metavar="FILE", type=_path, help="PNG, in the run folder by default"
+    )
     sub.add_argument("--against", metavar="DATA", required=True, help="the anomalies: a data set or a path")
     sub.add_argument(
         "--above", type=_layers, metavar="K,K,...", help="layers k of L^{>k}; 0 to L-1 by default"
@@ -236,7 +243,7 @@ def _add_anomaly(commands: Any) -> None:
 
 def _add_sample(commands: Any) -> None:
     sub = commands.add_parser("sample", help="a picture of samples")
-    sub.add_argument("run", metavar="RUN", type=_path, help="run folder")
+    sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
     sub.add_argument("-n", type=_count, default=64, help="how many")
     sub.add_argument("--temperature", type=float, default=1.0, help="below 1: more typical, less varied")
     sub.add_argument(
@@ -248,7 +255,7 @@ def _add_sample(commands: Any) -> None:
 
 def _add_reconstruct(commands: Any) -> None:
     sub = commands.add_parser("reconstruct", help="a picture of test images and their reconstructions")
-    sub.add_argument("run", metavar="RUN", type=_path, help="run folder")
+    sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
     sub.add_argument("-n", type=_count, default=32, help="how many")
     sub.add_argument(
         "--out", metavar="FILE", type=_path, default="reconstructions.png", help="PNG; must not exist yet"
@@ -256,6 +263,19 @@ def _add_reconstruct(commands: Any) -> None:
     _add_data(sub)
     _add_device(sub)
     sub.set_defaults(command=_late("reconstruct_run"))
+
+
+def _add_export(commands: Any) -> None:
+    sub = commands.add_parser("export", help="a run's weights, options and record as one file")
+    sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
+    sub.add_argument("file", metavar="FILE", type=_path, help="such as mine.safetensors; must not exist yet")
+    sub.add_argument(
+        "--dtype",
+        choices=["float32", "float16", "bfloat16"],
+        default="float32",
+        help="of the parameters in the file: half the bytes, with 11 or 8 significant bits of 24",
+    )
+    sub.set_defaults(command=_late("export"))
 
 
 def _add_data(sub: argparse.ArgumentParser) -> None:
@@ -362,12 +382,14 @@ def _require_names(options: argparse.Namespace) -> None:
         UsageError: if they do not.
     """
     from zoo.experiments import find
+    from zoo.training.files import WEIGHTS
     from zoo.training.run_folder import RunFolder
 
     if hasattr(options, "experiment"):
         find(options.experiment)
     for run in [options.run] if hasattr(options, "run") else getattr(options, "runs", []):
-        RunFolder.open(run)
+        if not (run.endswith(WEIGHTS) and Path(run).is_file()):
+            RunFolder.open(run)
     if getattr(options, "resume", False):
         RunFolder.open(options.out)
 

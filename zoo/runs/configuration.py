@@ -18,6 +18,7 @@ from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.experiments import Experiment, find
 from zoo.runs.system import checked_shape
 from zoo.training.run_folder import RunFolder
+from zoo.training.weights import Weights
 
 # When a run is resumed. A rate or a bound of gradients that diverged can be made smaller.
 MAY_CHANGE = ("epochs", "steps", "log_every", "save_every", "histograms", "learning_rate", "clip")
@@ -58,8 +59,8 @@ def _processor() -> str:
     return " ".join(re.sub(r"\((R|TM)\)|\bProcessor\b|\bCPU\b|@.*", "", name).split())
 
 
-def configured(folder: RunFolder) -> tuple[Experiment, tuple[int, int, int]]:
-    """The experiment of a run folder, with its options, and the images' shape.
+def configured(folder: RunFolder | Weights) -> tuple[Experiment, tuple[int, int, int]]:
+    """The experiment of a run folder or of weights, with its options, and the images' shape.
 
     Raises:
         CheckpointError: if the configuration is not that of a run.
@@ -73,9 +74,13 @@ def configured(folder: RunFolder) -> tuple[Experiment, tuple[int, int, int]]:
         raise _damaged(folder, reason) from error
 
 
-def _damaged(folder: RunFolder, reason: Any) -> CheckpointError:
+def _damaged(begun: RunFolder | Weights, reason: Any) -> CheckpointError:
+    if isinstance(begun, Weights):
+        return CheckpointError(
+            f"{begun.path} does not hold the configuration of a run: {reason}; export it again"
+        )
     return CheckpointError(
-        f"{folder.path}/config.json is not the configuration of a run: {reason}; restore the file, or "
+        f"{begun.path}/config.json is not the configuration of a run: {reason}; restore the file, or "
         "train into another folder"
     )
 
@@ -87,7 +92,7 @@ def located(experiment: Experiment) -> Experiment:
     return experiment if resolved == data else experiment.override({"data": resolved})
 
 
-def require_same_images(folder: RunFolder, data: ImageData, path: str) -> None:
+def require_same_images(folder: RunFolder | Weights, data: ImageData, path: str) -> None:
     """Check that images that were loaded again are those that a run began with.
 
     Raises:

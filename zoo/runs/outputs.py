@@ -45,6 +45,11 @@ def save_pictures(pictures: Mapping[str, Tensor], folder: RunFolder) -> list[Pat
     return saved + ([kl] if kl else [])
 
 
+def picture_scores(report: Report, path: str | Path) -> Path:
+    """Histograms of the scores of anomalies as a new PNG."""
+    return save_grid(report.plots(), path, columns=2, scale=1)
+
+
 def save_scores(report: Report, folder: RunFolder) -> Path:
     """Histograms of the scores of anomalies, in TensorBoard and as a PNG in the run's folder."""
     name = re.sub(r"\W+", "_", report.names[1])

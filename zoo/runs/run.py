@@ -20,6 +20,7 @@ from zoo.data import Batches, ImageData
 from zoo.data.protocol import Protocol
 from zoo.errors import UsageError
 from zoo.experiments import Experiment, find
+from zoo.experiments.records import Record
 from zoo.infer.annealed import annealed_log_likelihood
 from zoo.infer.importance import log_likelihood
 from zoo.infer.initialisation import initialise
@@ -36,6 +37,7 @@ from zoo.runs.images import require_choice, require_fit, require_images, require
 from zoo.runs.monitor import Monitor, side_by_side
 from zoo.runs.report import Evaluation, advancing, require_resolved
 from zoo.runs.system import System
+from zoo.runs.trained import exported, opened, record_of
 from zoo.seeds import mixed_seed, seeded_generator
 from zoo.training import parallel
 from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
@@ -44,6 +46,7 @@ from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
 from zoo.training.state import matching_checkpoint
 from zoo.training.trainer import Fit
+from zoo.training.weights import Precision, Weights, require_weights_place, save_weights
 
 INITIALISING = 50  # training images of a data-dependent initialisation
 
@@ -55,6 +58,7 @@ class Run:
         experiment: with all its options.
         path: of the folder.
         folder: the folder, where there is one already.
+        weights: in place of a folder, of a system that was trained elsewhere.
         seed: of all that is random.
         device: where it runs.
         data_root: folder of data sets.
@@ -68,6 +72,7 @@ class Run:
         path: str | Path,
         *,
         folder: RunFolder | None = None,
+        weights: Weights | None = None,
         seed: int = 0,
         device: str | torch.device = "cpu",
         data_root: str | Path | None = None,
@@ -75,6 +80,7 @@ class Run:
         source: RunFolder | None = None,
     ) -> None:
         self.experiment, self.path, self._folder = located(experiment), Path(path), folder
+        self.weights = weights
         self.seed, self.device = seed, torch.device(device)
         self.data_root = None if data_root is None else Path(data_root).expanduser().absolute()
         self.download, self.source = download, source
@@ -96,22 +102,22 @@ class Run:
         """A run that was begun; settings that are not given, or None, are those it has.
 
         Args:
-            path: of the folder.
+            path: of the folder, or of a weights file (`export`).
             changes: options to change, where a resumed run may.
             settings: see `Run`.
 
         Raises:
             UsageError: if there is no run.
-            CheckpointError: if its configuration is damaged.
+            CheckpointError: if its configuration or the file is damaged.
         """
-        folder = RunFolder.open(path)
-        experiment, _ = configured(folder)
+        begun = opened(path)
+        experiment, _ = configured(begun)
         given = {name: value for name, value in settings.items() if value is not None}
         kept: dict[str, Any] = {
-            name: folder.config[name] for name in ("seed", "data_root") if name in folder.config
+            name: begun.config[name] for name in ("seed", "data_root") if name in begun.config
         }
-        merged: dict[str, Any] = {**kept, **given}
-        return cls(experiment.override(changes or {}), path, folder=folder, **merged)
+        kept["weights" if isinstance(begun, Weights) else "folder"] = begun
+        return cls(experiment.override(changes or {}), begun.path, **{**kept, **given})
 
     def finetune(self, path: str | Path, changes: Mapping[str, Any], **settings: Any) -> "Run":
         """A run that resumes from the end of this one without free bits, in a folder of its own.
@@ -132,10 +138,18 @@ class Run:
         """The folder.
 
         Raises:
-            UsageError: if there is none yet.
+            UsageError: if there is none yet, or only weights.
         """
+        if self.weights is not None:
+            raise self._no_folder()
         self._folder = self._folder or RunFolder.open(self.path)
         return self._folder
+
+    def _no_folder(self) -> UsageError:
+        return UsageError(
+            f"expected a run folder; got {self.path}, which holds weights without what training needs: "
+            f"zoo train {self.experiment.name}"
+        )
 
     @property
     def protocol(self) -> Protocol:
@@ -151,7 +165,7 @@ class Run:
             DataError: if they are missing, unreadable, or not those that the run was trained on.
         """
         data = self.protocol.load(data_root=self.data_root, download=self.download)
-        began = self._folder or self.source
+        began = self._folder or self.weights or self.source
         if began is not None and configured(began)[0].data() == self.protocol:
             require_same_images(began, data, self.protocol.data)
         return data
@@ -163,13 +177,33 @@ class Run:
         Raises:
             CheckpointError: if there is no checkpoint or a damaged one.
         """
-        system = System(*configured(self.folder))
-        state = load_latest(self.folder.checkpoints)
-        if state.get("best") is not None:
-            state = load_latest(self.folder.checkpoints, name=BEST)
+        system = System(*configured(self.weights or self.folder))
+        state = self.weights.tensors if self.weights else _evaluated(self.folder)
         with matching_checkpoint():
-            system.loss().load_state_dict(_evaluated(state))
+            system.loss().load_state_dict(state)
         return system.to(self.device)
+
+    @property
+    def record(self) -> Record | None:
+        """Its figures and how they were obtained; None before it has been evaluated."""
+        return record_of(self.weights or self.folder)
+
+    def export(self, path: str | Path, *, dtype: Precision = "float32") -> Path:
+        """Write a weights file: what `system` holds, the configuration and the record, if there is one.
+
+        `load` and `open` take it in place of the folder. It names no path of this machine but that of images
+        of one's own.
+
+        Args:
+            path: of a new file, which ends in ``.safetensors``.
+            dtype: of the parameters in the file; they are float32 again when it is loaded.
+
+        Raises:
+            UsageError: if the file is there or cannot be written.
+        """
+        require_weights_place(path)
+        about = exported(self.weights or self.folder)
+        return save_weights(path, self.system.loss().state_dict(), about, dtype=dtype)
 
     def train(self) -> Fit:
         """Train, from the last checkpoint on if there is one.
@@ -179,6 +213,8 @@ class Run:
             Interrupted: after a signal, when the step is done and the checkpoint saved.
             NonFiniteError: if the loss or a gradient is not finite.
         """
+        if self.weights is not None:
+            raise self._no_folder()
         config, changed = self._configuration(), {}
         if self._folder is not None:
             changed = require_same(self._folder.config, config, self.path)
@@ -432,9 +468,10 @@ class Run:
 
 
 def load(run: str | Path, *, device: Any = "cpu") -> System:
-    """The system of a run folder with its trained parameters, averaged ones where the run kept them.
+    """The trained system of a run folder or of a weights file, with averaged parameters where there are any.
 
-    Those of its last checkpoint, or of the best epoch so far, where the run was trained with choose="best".
+    Of a run folder: those of its last checkpoint, or of the best epoch so far, where the run was trained with
+    choose="best".
 
     Raises:
         UsageError: if there is no such run.
@@ -443,8 +480,11 @@ def load(run: str | Path, *, device: Any = "cpu") -> System:
     return Run.open(run, device=device).system
 
 
-def _evaluated(state: dict[str, Any]) -> dict[str, Any]:
-    """The averaged parameters, or the last ones where no average was kept."""
+def _evaluated(folder: RunFolder) -> dict[str, Any]:
+    """Of the best epoch, where one is chosen, or the last: averaged parameters, where an average was kept."""
+    state = load_latest(folder.checkpoints)
+    if state.get("best") is not None:
+        state = load_latest(folder.checkpoints, name=BEST)
     average = state["average"]
     if average is None:
         loss: dict[str, Any] = state["loss"]

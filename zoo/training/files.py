@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+WEIGHTS = ".safetensors"  # ends the name of a file of weights
+
 
 def temporary(path: Path, kind: str = "") -> Path:
     """Where the next content of `path` is written, beside it; a name that a killed writer's successor reuses.
