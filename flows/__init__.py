@@ -3,7 +3,7 @@
 from flows.act_norm import ActNorm
 from flows.autoregressive import IAF, MAF, Autoregressive
 from flows.bases import Axes, Orthogonal, Reflections
-from flows.builders import flow_plus_plus, glow, iaf, maf, nice, planar, real_nvp
+from flows.builders import flow_plus_plus, glow, iaf, maf, nice, planar, real_nvp, sylvester
 from flows.composed import Composed
 from flows.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from flows.dequantization import Quantized, UniformDequantization, VariationalDequantization
@@ -68,5 +68,6 @@ __all__ = [
     "nice",
     "planar",
     "real_nvp",
+    "sylvester",
     "transformed",
 ]

@@ -49,7 +49,7 @@ from zoo.models.vamp_vae import vamp_vae
 from zoo.models.vdvae import vdvae
 from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
 from zoo.parts.laws import absolute
-from zoo.parts.posteriors import normal_with_flow
+from zoo.parts.posteriors import normal_with_flow, sylvester_posterior
 from zoo.parts.priors import pixelcnn_prior
 
 IMAGE = (1, 6, 5)  # height and width differ, and one is odd
@@ -213,6 +213,9 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "hierarchical vae": hierarchy(hierarchical_vae, 3),
     "hierarchical vae, markov": hierarchy(hierarchical_vae, 3, skips=False),
     "iwae": lambda shape: iwae(shape, latents=(3,), hidden=(4,)),
+    "iwae of 2 layers, sylvester posteriors": lambda shape: iwae(
+        shape, latents=(4, 3), hidden=(6, 5), posterior=partial(sylvester_posterior, columns=2, context=3)
+    ),
     "iwae of 3 layers": lambda shape: iwae(shape, latents=(4, 3, 2), hidden=(6, 5, 4)),
     "nvae": nvaes(),
     "nvae, flow posterior": nvaes(flows=1),

@@ -5,6 +5,7 @@ from flows.builders.coupling import nice, real_nvp
 from flows.builders.flow_plus_plus import flow_plus_plus
 from flows.builders.glow import glow
 from flows.builders.planar import planar
+from flows.builders.sylvester import sylvester
 
 __all__: list[str] = [
     "flow_plus_plus",
@@ -14,4 +15,5 @@ __all__: list[str] = [
     "nice",
     "planar",
     "real_nvp",
+    "sylvester",
 ]

@@ -47,7 +47,7 @@ from zoo import (
     sample,
     transformed,
 )
-from zoo.parts.posteriors import normal_with_flow
+from zoo.parts.posteriors import householder_posterior, normal_with_flow, sylvester_posterior
 
 LATENT = 4
 
@@ -71,6 +71,8 @@ HEADS = {
     "planar of a context": lambda: normal_with_flow(
         encoder(), LATENT, builders.planar(LATENT, layers=2, context=3)
     ),
+    "householder": lambda: householder_posterior(encoder(), LATENT, reflections=2, context=3),
+    "sylvester": lambda: sylvester_posterior(encoder(), LATENT, layers=1, columns=2, context=3),
     "couplings": with_flow(builders.real_nvp, layers=1, hidden=(5,)),
     "iaf": lambda: normal_with_flow(
         encoder(), LATENT, builders.iaf(LATENT, layers=1, hidden=(5,), context=3)
@@ -113,7 +115,7 @@ OBJECTIVES = {
     "vr-max": VRMax(3),
     "mae": MutualPosteriorDivergence(),
 }
-FLOWS = ("planar", "planar of a context", "couplings", "iaf")
+FLOWS = ("planar", "planar of a context", "householder", "sylvester", "couplings", "iaf")
 
 
 def makes_sense(prior, guide, likelihood, objective):
@@ -194,6 +196,8 @@ def toy_heads():
         "normal": NormalHead(Encoder(), 2),
         "full covariance": FullCovarianceHead(Encoder(), 2),
         "planar": transformed(NormalHead(Encoder(), 2), builders.planar(2, layers=2)),
+        "householder": householder_posterior(Encoder(), 2, reflections=2, context=3),
+        "sylvester": sylvester_posterior(Encoder(), 2, layers=1, context=3),
         "couplings": transformed(NormalHead(Encoder(), 2), builders.real_nvp(2, layers=1, hidden=(5,))),
         "iaf": normal_with_flow(Encoder(), 2, flow),
         "semi-amortised": NormalHead(Encoder(), 2),

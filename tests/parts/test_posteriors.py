@@ -1,8 +1,11 @@
 """Parts: heads, priors, likelihoods and what flows make of them."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
+from torch.distributions import MultivariateNormal
 
 from flows import AffineCoupling, Composed
 from tests.catalogue import IMAGE, couplings, images, pair, randomised
@@ -22,7 +25,16 @@ from zoo import (
 )
 from zoo.infer.joint import Joint
 from zoo.nn.scales import softplus_scale, wide_softplus_scale
-from zoo.parts.posteriors import Behind, distribution_of, encoded, normal_with_flow
+from zoo.parts.posteriors import (
+    Behind,
+    distribution_of,
+    encoded,
+    householder_posterior,
+    iaf_posterior,
+    normal_with_flow,
+    planar_posterior,
+    sylvester_posterior,
+)
 
 
 def encoder(**options):
@@ -35,7 +47,18 @@ def given_a_context(**options):
     return normal_with_flow(ConvEncoder(IMAGE, channels=4, strides=(2,)), 4, flow, **options).double()
 
 
+def with_flow(head):
+    """A posterior of the zoo whose flow is not near the identity."""
+    made = head(ConvEncoder(IMAGE, channels=4, strides=(2,)), 4, context=3).double()
+    randomised(made.head.flows)
+    return made
+
+
 HEADS = {
+    "householder": lambda: with_flow(partial(householder_posterior, reflections=3)),
+    "planar": lambda: with_flow(planar_posterior),
+    "sylvester": lambda: with_flow(sylvester_posterior),
+    "iaf": lambda: with_flow(partial(iaf_posterior, hidden=(5,))),
     "normal with conditional flows": given_a_context,
     "normal": encoder,
     "normal with flows": lambda: transformed(encoder(), [flow.double() for flow in couplings()]),
@@ -179,6 +202,28 @@ def test_a_head_behind_a_network_sees_its_features():
     both = Behind(net, head)
     assert torch.equal(both(b), net(b))
     assert torch.equal(distribution_of(both, encoded(both, b)), net(b))
+
+
+def test_a_householder_posterior_is_a_normal_of_full_covariance():
+    """N(Q mu, Q diag(s^2) Q^T), which MultivariateNormal scores."""
+    head, x = HEADS["householder"](), images()
+    q = head(x)
+    base, flow = q.base_dist, q.transforms[0]
+    columns = flow(torch.eye(4).double().unsqueeze(1).expand(4, len(x), 4))  # Q e_i, (D, B, D)
+    rotation = columns.permute(1, 2, 0)
+    loc = (rotation @ base.mean.unsqueeze(-1)).squeeze(-1)
+    covariance = rotation @ torch.diag_embed(base.variance) @ rotation.mT
+    z = q.sample()
+    torch.testing.assert_close(q.log_prob(z), MultivariateNormal(loc, covariance).log_prob(z))
+    assert (covariance - torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "posterior", [householder_posterior, planar_posterior, sylvester_posterior, iaf_posterior]
+)
+def test_a_flow_of_vectors_is_no_posterior_of_maps(posterior):
+    with pytest.raises(ValueError, match="expected a latent vector for flows"):
+        posterior(ConvEncoder(IMAGE, channels=4, strides=(2,)), (2, 3, 3))
 
 
 def test_a_full_covariance_is_the_triangles():

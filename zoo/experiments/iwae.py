@@ -1,4 +1,7 @@
-"""The networks of IWAE with its bound and with the ELBO, of one and of two stochastic layers."""
+"""The networks of IWAE with its bound and with the ELBO, of one and of two stochastic layers.
+
+With the ELBO also under posteriors that are no product of normals, everything else being equal.
+"""
 
 from typing import Any
 
@@ -31,7 +34,39 @@ ON_MNIST: dict[str, Any] = {
     "training": training(epochs=20, batch_size=100, optimizer="adam", learning_rate=1e-3, ema=0.999),
 }
 
+POSTERIORS = {
+    "full": ("full covariance", "FullCovarianceHead"),
+    "householder": ("Householder", "householder_posterior"),
+    "planar": ("planar", "planar_posterior"),
+    "sylvester": ("Sylvester", "sylvester_posterior"),
+    "iaf": ("IAF", "iaf_posterior"),
+}
+
+
+def with_posterior(name: str) -> list[Experiment]:
+    """The dense VAE with one of these posteriors, on both data sets."""
+    called, target = POSTERIORS[name]
+    posterior = Config(f"zoo.parts.posteriors.{target}")
+    return [
+        Experiment(
+            f"vae_mlp_{name}_digits",
+            f"dense VAE of IWAE's networks, {called} posterior, 8x8 digits",
+            Config(IWAE, latents=(16,), hidden=(100,), posterior=posterior),
+            **ON_DIGITS,
+            objective=elbo(),
+        ),
+        Experiment(
+            f"vae_mlp_{name}_mnist",
+            f"dense VAE of IWAE's networks, {called} posterior, dynamically binarised MNIST",
+            Config(IWAE, posterior=posterior),
+            **ON_MNIST,
+            objective=elbo(),
+        ),
+    ]
+
+
 EXPERIMENTS = [
+    *(experiment for name in POSTERIORS for experiment in with_posterior(name)),
     Experiment(
         "vae_mlp_digits",
         "dense VAE of IWAE's networks, 8x8 digits",

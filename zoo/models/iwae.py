@@ -8,6 +8,7 @@ Both are Markov chains of normals whose parameters come from two tanh layers, si
     L = 1:  784 - 200 - 200 - 50,                               mirrored in p:  425,284 parameters
     L = 2:  784 - 200 - 200 - 100,  100 - 100 - 100 - 50,       mirrored in p:  521,084 parameters
 
+Another posterior, a flow's say, takes the place of the normals in q by ``posterior=...``.
 The objective is separate: with `zoo.ImportanceWeighted` the pair is the IWAE, with `zoo.ELBO` a VAE.
 """
 
@@ -25,8 +26,9 @@ from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense, glorot
 from zoo.nn.layers import Shape
 from zoo.parts.likelihoods import BernoulliLikelihood
-from zoo.parts.posteriors import NormalHead
+from zoo.parts.posteriors import NormalHead, distribution_of, encoded
 from zoo.parts.priors import StandardNormal
+from zoo.settings import Posterior, construct
 
 
 class MarkovVAE(Program):
@@ -65,26 +67,30 @@ class MarkovGuide(Guide):
         super().__init__(model)
         self.heads: Any = nn.ModuleList(heads)
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor) -> Any:
         """The parameters of q(z_1 | x)."""
-        return self.heads[0].encode(x)
+        return encoded(self.heads[0], x)
 
-    def bottom_up(self, parameters: Tensor) -> Tensor:
+    def bottom_up(self, parameters: Any) -> Any:
         """Sample z_1 ... z_{L-1}; returns the parameters of q(z_L | z_{L-1})."""
         with batch_plate():
             for i, head in enumerate(self.heads[1:], 1):
-                q = self.heads[i - 1].distribution(parameters)
+                q = distribution_of(self.heads[i - 1], parameters)
                 z = latent(f"z_{i}", q, layer=i)  # q(z_i | z_{i-1})
-                parameters = head.encode(z)
+                parameters = encoded(head, z)
         return parameters
 
-    def posterior(self, name: str, prior: Any, h: Any, features: Tensor) -> Any:
+    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
         """q(z_L | z_{L-1})."""
-        return self.heads[-1].distribution(features)
+        return distribution_of(self.heads[-1], features)
 
 
 def iwae(
-    image_shape: Shape, *, latents: tuple[int, ...] = (50,), hidden: tuple[int, ...] = (200,)
+    image_shape: Shape,
+    *,
+    latents: tuple[int, ...] = (50,),
+    hidden: tuple[int, ...] = (200,),
+    posterior: Posterior = NormalHead,
 ) -> tuple[MarkovVAE, MarkovGuide]:
     """A VAE of dense networks with one or several stochastic layers: model and guide.
 
@@ -95,6 +101,7 @@ def iwae(
         image_shape: (C, H, W).
         latents: sizes of z_1 ... z_L, from the image up; the paper has (50,) and (100, 50).
         hidden: widths of the two tanh layers below each z_i; the paper has (200,) and (200, 100).
+        posterior: made of the tanh layers and the size of z_i; called with what is below, returns q(z_i | .).
 
     Raises:
         UsageError: if there is not one width a stochastic layer, or none at all.
@@ -105,7 +112,10 @@ def iwae(
             f"hidden {hidden}"
         )
     below = [tuple(image_shape), *((size,) for size in latents[:-1])]  # of what z_i is inferred from
-    heads = [_normal(a, w, z) for a, w, z in zip(below, hidden, latents, strict=True)]
+    heads = [
+        construct(posterior, _tanh(shape, width), size, scale=torch.exp)
+        for shape, width, size in zip(below, hidden, latents, strict=True)
+    ]
     upper = zip(latents[1:], hidden[1:], latents[:-1], strict=True)
     conditionals = [_normal((above,), w, z) for above, w, z in upper]
     likelihood = BernoulliLikelihood(_tanh((latents[0],), hidden[0]), image_shape)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from torch import nn
 
+from flows.flow import Flow
 from zoo.nn.activations import ELU
 from zoo.nn.layers import Shape, Shaped
 
@@ -29,10 +30,12 @@ def dense(in_shape: Shape, hidden: Sequence[int], *, activation: Callable[[], nn
 def glorot(module: M) -> M:
     """Start all linear layers inside `module` as Glorot & Bengio (2010) do; returns the module.
 
-    Weights ~ U(-a, a) with a = sqrt(6 / (inputs + outputs)), biases 0.
+    Weights ~ U(-a, a) with a = sqrt(6 / (inputs + outputs)), biases 0. Flows keep their own start, near the
+    identity.
     """
+    of_flows = {layer for flow in module.modules() if isinstance(flow, Flow) for layer in flow.modules()}
     for layer in module.modules():
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear) and layer not in of_flows:
             nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -6,15 +6,16 @@ however many samples it draws. Any callable without these two works as well, onl
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
-from flows.builders import iaf
+from flows.builders import iaf, planar, sylvester
 from flows.dequantization import VariationalDequantization, uniform_noise
+from flows.householder import Householder
 from flows.transformed import Transformed, distribution_of, encoded, transformed
 from zoo.nn.layers import Shape, project
 from zoo.nn.scales import softplus_scale
@@ -29,8 +30,11 @@ __all__ = [
     "Unconditional",
     "distribution_of",
     "encoded",
+    "householder_posterior",
     "iaf_posterior",
     "normal_with_flow",
+    "planar_posterior",
+    "sylvester_posterior",
     "transformed",
 ]
 
@@ -174,7 +178,9 @@ class Unconditional(nn.Module):
         return independent_copies(self.prior(), len(b))
 
 
-def normal_with_flow(net: Any, latent: int, flow: Any) -> Behind:
+def normal_with_flow(
+    net: Any, latent: int, flow: Any, *, scale: Callable[[Tensor], Tensor] = softplus_scale
+) -> Behind:
     """q(z | x) of inverse autoregressive flow (arXiv:1606.04934, Algorithm 1): z = f(z_0; h(x)).
 
     One pass of the encoder gives loc and scale of z_0 and the context h.
@@ -183,13 +189,20 @@ def normal_with_flow(net: Any, latent: int, flow: Any) -> Behind:
         net: encoder with an attribute ``out_shape``.
         latent: D.
         flow: on vectors of D, with a context.
+        scale: of z_0, see `NormalHead`.
     """
-    features = NormalHead(Features(net.out_shape), latent)
+    features = NormalHead(Features(net.out_shape), latent, scale=scale)
     return Behind(net, transformed(features, flow, context=project(net.out_shape, flow.context_shape)))
 
 
 def iaf_posterior(
-    net: Any, latent: int, *, layers: int = 2, hidden: tuple[int, ...] = (64, 64), context: int = 32
+    net: Any,
+    latent: int,
+    *,
+    layers: int = 2,
+    hidden: tuple[int, ...] = (64, 64),
+    context: int = 32,
+    scale: Callable[[Tensor], Tensor] = softplus_scale,
 ) -> Behind:
     """`normal_with_flow` with inverse autoregressive layers, made of an encoder and the size of z.
 
@@ -199,13 +212,97 @@ def iaf_posterior(
         layers: how many.
         hidden: widths of each layer's network.
         context: size of the context h(x) that the encoder gives these layers.
+        scale: of z_0, see `NormalHead`.
 
     Raises:
         ValueError: if the latent is a map.
     """
+    _require_vector(latent)
+    flow = iaf(latent, layers=layers, hidden=hidden, context=context)
+    return normal_with_flow(net, latent, flow, scale=scale)
+
+
+def planar_posterior(
+    net: Any,
+    latent: int,
+    *,
+    layers: int = 8,
+    context: int = 32,
+    scale: Callable[[Tensor], Tensor] = softplus_scale,
+) -> Behind:
+    """`normal_with_flow` with planar layers (arXiv:1505.05770), made of an encoder and the size of z.
+
+    Args:
+        net: encoder with an attribute ``out_shape``.
+        latent: D.
+        layers: how many.
+        context: size of h(x), of which all parameters of the layers are linear functions.
+        scale: of z_0, see `NormalHead`.
+
+    Raises:
+        ValueError: if the latent is a map.
+    """
+    _require_vector(latent)
+    return normal_with_flow(net, latent, planar(latent, layers=layers, context=context), scale=scale)
+
+
+def householder_posterior(
+    net: Any,
+    latent: int,
+    *,
+    reflections: int = 10,
+    context: int = 32,
+    scale: Callable[[Tensor], Tensor] = softplus_scale,
+) -> Behind:
+    """`normal_with_flow` with reflections (arXiv:1611.09630): a normal of full covariance Q diag(s^2) Q^T.
+
+    Args:
+        net: encoder with an attribute ``out_shape``.
+        latent: D.
+        reflections: K.
+        context: size of h(x), of which the vectors are linear functions.
+        scale: of z_0, see `NormalHead`.
+
+    Raises:
+        ValueError: if the latent is a map.
+    """
+    _require_vector(latent)
+    flow = Householder(latent, reflections=reflections, context=context)
+    return normal_with_flow(net, latent, flow, scale=scale)
+
+
+def sylvester_posterior(
+    net: Any,
+    latent: int,
+    *,
+    layers: int = 4,
+    basis: Literal["orthogonal", "reflections", "axes"] = "orthogonal",
+    columns: int = 8,
+    context: int = 32,
+    scale: Callable[[Tensor], Tensor] = softplus_scale,
+) -> Behind:
+    """`normal_with_flow` with Sylvester flows (arXiv:1803.05649), made of an encoder and the size of z.
+
+    Args:
+        net: encoder with an attribute ``out_shape``.
+        latent: D.
+        layers: how many.
+        basis: of Q: orthogonal columns (O-SNF), reflections (H-SNF), or axes (T-SNF).
+        columns: of Q where they are orthogonal, D at most; or how many reflections.
+        context: size of h(x), of which all parameters of the layers are linear functions.
+        scale: of z_0, see `NormalHead`.
+
+    Raises:
+        ValueError: if the latent is a map.
+    """
+    _require_vector(latent)
+    flow = sylvester(latent, layers=layers, basis=basis, columns=columns, context=context)
+    return normal_with_flow(net, latent, flow, scale=scale)
+
+
+def _require_vector(latent: Any) -> None:
     if not isinstance(latent, int):
         raise ValueError(f"expected a latent vector for flows, spatial=false; got a map of shape {latent}")
-    return normal_with_flow(net, latent, iaf(latent, layers=layers, hidden=hidden, context=context))
 
 
 class DequantizationHead(nn.Module):

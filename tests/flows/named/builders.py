@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from flows.builders import flow_plus_plus, glow, nice, real_nvp
+from flows.builders import flow_plus_plus, glow, nice, real_nvp, sylvester
 from tests.flows.named.case import Case
 
 CASES = {
@@ -21,4 +21,9 @@ CASES = {
         lambda: flow_plus_plus((1, 4, 2), layers=(1, 1, 1), components=2, width=4, blocks=1),
         atol=1e-8,
     ),
+    "O-SNF": Case(lambda: sylvester(4, layers=2, columns=2), atol=1e-8, compiles=False),
+    "H-SNF given a vector": Case(
+        lambda: sylvester(3, layers=2, basis="reflections", columns=2, context=2), atol=1e-8, compiles=False
+    ),
+    "T-SNF of images": Case(lambda: sylvester((1, 2, 2), layers=2, basis="axes"), atol=1e-8, compiles=False),
 }
