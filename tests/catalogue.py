@@ -248,6 +248,8 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
 WITHOUT_MEAN = ("pixelvae", "pixel hvae + vamp")  # of the likelihood: their pictures are draws
 SHARING = [name for name in PAIRS if "vamp" in name]  # whose prior is made of the guide's own head
 
+DENSITIES = [name for name, build in PAIRS.items() if getattr(build, "func", None) is autoregressive]
+
 WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
 
 SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with counts

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.catalogue import WITHOUT_DROPOUT, images_for, pair
+from tests.catalogue import DENSITIES, WITHOUT_DROPOUT, images_for, pair
 from tests.linear_gaussian import NONE, PAIRS, WRONG, LinearGaussian, TopDown, one_layer, two_layers
 from zoo import batch_plate, log_likelihood
 from zoo.errors import NonFiniteError, UsageError
@@ -16,13 +16,9 @@ from zoo.infer.annealed import annealed_log_likelihood, bracket_log_likelihood, 
 from zoo.infer.annealing import Path, Settings, adapted_kernel, run
 from zoo.infer.importance import evaluating
 
-NO_FREE_LATENTS = (
-    "pixel",
-    "lstm",
-    "wavenet",
-    "density",
-)  # none at all, or confined to the bin of a grey level
-WITH_FREE_LATENTS = [n for n in WITHOUT_DROPOUT if not any(word in n for word in NO_FREE_LATENTS)]
+WITH_FREE_LATENTS = [  # not confined to the bin of a grey level
+    name for name in WITHOUT_DROPOUT if name not in DENSITIES and not name.startswith(("density", "pixel"))
+]
 FEW = ["one layer, ordinary", "two layers, top-down", "two layers, bottom-up"]
 
 

@@ -12,15 +12,12 @@ from tests.catalogue import EXPERIMENTS, experiment, randomised
 from tests.contracts import seeded, standard_errors
 from zoo import AutoregressiveDensity, AutoregressiveLikelihood, Bernoullis, GatedPixelCNN
 from zoo.errors import UsageError
+from zoo.experiments import find
 from zoo.infer.joint import Joint
 from zoo.models.autoregressive import NoLatents
 
 SMALL = (1, 3, 3)
-DENSITIES = [
-    name
-    for name in EXPERIMENTS
-    if name.startswith(("pixelcnn", "gated_pixelcnn", "row_lstm", "diagonal_bilstm", "wavenet"))
-]
+DENSITIES = [n for n in EXPERIMENTS if find(n).system.target == "zoo.models.autoregressive.autoregressive"]
 BINARY = [name for name in DENSITIES if not name.endswith("cifar10")]
 PIXELVAES = [name for name in EXPERIMENTS if name.startswith("pixelvae")]
 
