@@ -47,7 +47,7 @@ from zoo.models.ladder_vae import ladder_vae, lvae
 from zoo.models.nvae import nvae
 from zoo.models.vamp_vae import vamp_vae
 from zoo.models.vdvae import vdvae
-from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
+from zoo.nn.causal import MADE, DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, RowLSTM, WaveNet
 from zoo.parts.laws import absolute
 from zoo.parts.posteriors import normal_with_flow, sylvester_posterior
 from zoo.parts.priors import pixelcnn_prior
@@ -241,6 +241,7 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "row lstm": pixels(RowLSTM, layers=2, head=4),
     "diagonal bilstm": pixels(DiagonalBiLSTM, layers=1, head=4),
     "wavenet": pixels(WaveNet, dilations=(1, 2), skip=4, head=4),
+    "made": partial(autoregressive, network=partial(MADE, hidden=(9,))),
     "pixelvae": PIXELVAE,
     "vae, pixelcnn prior": LATENT_MAPS,
 }
@@ -282,6 +283,7 @@ SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with coun
     "row_lstm": {"channels": 4, "layers": 1, "head": 4},
     "diagonal_bilstm": {"channels": 4, "layers": 1, "head": 4},
     "wavenet": {"channels": 4, "dilations": (1, 2), "skip": 4, "head": 4},
+    "made": {"hidden": (4,)},
     "pixelvae": {"channels": 4, "layers": 2, "latent": 3, "decoder_channels": 4},
     "vae": {"channels": 4},
     "nice": {"layers": 2, "hidden": (4,)},

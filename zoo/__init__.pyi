@@ -75,6 +75,7 @@ from .models.semi_supervised_biva import SemiSupervisedBIVAGuide as SemiSupervis
 from .models.vae import VAE as VAE
 from .models.vdvae import VDVAE as VDVAE
 from .models.vdvae import VDVAEGuide as VDVAEGuide
+from .nn.causal import MADE as MADE
 from .nn.causal import DiagonalBiLSTM as DiagonalBiLSTM
 from .nn.causal import GatedPixelCNN as GatedPixelCNN
 from .nn.causal import PixelCNN as PixelCNN

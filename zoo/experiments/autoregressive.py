@@ -143,6 +143,15 @@ EXPERIMENTS = [
         "3.00 bits/dim",
     ),
     on_digits(
+        "made", "MADE", density("MADE", hidden=(200,)), recipe(60, 50, 2e-3, 0.999, 0.995, choose="best")
+    ),
+    on_mnist(
+        "made",
+        "MADE of one mask",
+        density("MADE", hidden=(2000,)),
+        paper=f"88.40 nats with 8,000 units, {STATIC}",
+    ),
+    on_digits(
         "wavenet",
         "WaveNet",
         density("WaveNet", channels=32, dilations=(1, 2, 4, 8, 16, 32)),

@@ -7,7 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.nn.causal import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, PixelCNNpp, PlainPixelCNN, RowLSTM, WaveNet
+from zoo.nn.causal import (
+    MADE,
+    DiagonalBiLSTM,
+    GatedPixelCNN,
+    PixelCNN,
+    PixelCNNpp,
+    PlainPixelCNN,
+    RowLSTM,
+    WaveNet,
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,10 @@ CASES = {
     "diagonal bilstm given a map": Case(
         lambda: DiagonalBiLSTM((1, 4, 3), 1, channels=3, layers=2, head=4, context=(2, 4, 3)), cached=False
     ),
+    "made": Case(lambda: MADE((1, 4, 3), 1, hidden=(11, 12)), cached=False),
+    "made of colours": Case(lambda: MADE((3, 2, 3), 6, hidden=(17,), groups=3), cached=False),
+    "made given a class": Case(lambda: MADE((1, 4, 3), 1, hidden=(24, 24), context=2), cached=False),
+    "made given a map": Case(lambda: MADE((1, 4, 3), 1, hidden=(24,), context=(2, 4, 3)), cached=False),
     "wavenet": Case(lambda: WaveNet((1, 9), 1, channels=3, dilations=(1, 2, 4), skip=4, head=4)),
     "wavenet of one layer": Case(
         lambda: WaveNet((1, 12), 1, channels=3, dilations=(2,), kernel=3, skip=4, head=4), blind=True

@@ -6,6 +6,7 @@ one pixel of an image that is being drawn, where it computes what is new there a
 
 from zoo.nn.causal.diagonal_bilstm import DiagonalBiLSTM
 from zoo.nn.causal.gated_pixelcnn import GatedPixelCNN
+from zoo.nn.causal.made import MADE
 from zoo.nn.causal.pixelcnn import PixelCNN
 from zoo.nn.causal.pixelcnnpp import PixelCNNpp, initialise
 from zoo.nn.causal.plain import PlainPixelCNN
@@ -13,6 +14,7 @@ from zoo.nn.causal.row_lstm import RowLSTM
 from zoo.nn.causal.wavenet import WaveNet
 
 __all__ = [
+    "MADE",
     "DiagonalBiLSTM",
     "GatedPixelCNN",
     "PixelCNN",
