@@ -25,7 +25,7 @@ from zoo import (
     log_weights,
 )
 from zoo.infer.joint import Joint
-from zoo.infer.objectives import analytic_where_unbiased, monte_carlo
+from zoo.infer.objectives import analytic_where_unbiased, log_mean, monte_carlo, significant
 from zoo.infer.schedules import GeometricDecay
 
 pairs = pytest.mark.parametrize("name", PAIRS)
@@ -300,6 +300,31 @@ def test_importance_weighted_gradient_is_the_self_normalised_one():
 
     _, expected = loss_and_gradients(surrogate, x, parameters=parameters)
     assert_all_close(gradients, expected)
+
+
+@pytest.mark.parametrize("share", [lambda w: log_mean(w).sum(), lambda w: significant(w).softmax(0)[0].sum()])
+def test_a_gradient_by_weights_has_no_denormal_floats(share):
+    """Of log weights that lie hundreds of nats apart, as those of a trained model do."""
+    spread = torch.linspace(0, -300, 601)
+    log_w = torch.stack([spread, spread.flip(0) - 1000.0], dim=1).requires_grad_()
+    (gradient,) = torch.autograd.grad(share(log_w), log_w)
+    (plain,) = torch.autograd.grad(log_w.logsumexp(0).sum(), log_w)
+    smallest = torch.finfo(torch.float32).tiny
+    assert ((plain != 0) & (plain < smallest)).any()
+    assert ((gradient == 0) | (gradient.abs() >= smallest)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_negligible_weights_change_no_sum_of_weights(dtype):
+    log_w = 100 * torch.randn(50, 1000, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    few = 50 * torch.finfo(dtype).eps
+    torch.testing.assert_close(log_mean(log_w), log_w.logsumexp(0) - math.log(50), rtol=few, atol=few)
+    torch.testing.assert_close(significant(log_w).softmax(0), log_w.softmax(0), rtol=few, atol=3e-22)
+
+
+def test_weights_that_are_all_zero_stay_so():
+    assert log_mean(torch.full((3, 1), -math.inf)) == -math.inf
+    assert log_mean(torch.full((3, 1), math.nan)).isnan()
 
 
 # KL terms

@@ -20,7 +20,6 @@ The density is evaluated at the cut latents: guides with flows need these flows'
 dimension where it is autoregressive (IAF).
 """
 
-import math
 from typing import Any
 
 import torch
@@ -29,7 +28,15 @@ from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
 from zoo.infer.joint import Joint
-from zoo.infer.objectives import Bound, Objective, Terms, monte_carlo, require_reparameterised
+from zoo.infer.objectives import (
+    Bound,
+    Objective,
+    Terms,
+    log_mean,
+    monte_carlo,
+    require_reparameterised,
+    significant,
+)
 from zoo.settings import require
 
 
@@ -82,11 +89,11 @@ class DReG(StickingTheLanding):
 
     def bound(self, log_w: Tensor) -> Tensor:
         """Log 1/K sum_k w_k, (B,)."""
-        return log_w.logsumexp(0) - math.log(self.k)
+        return log_mean(log_w)
 
     def factors(self, log_w: Tensor) -> tuple[Tensor, Tensor]:
         """v_k and v_k^2."""
-        v = log_w.softmax(0)
+        v = significant(log_w).softmax(0)
         return v, v.square()
 
 

@@ -10,10 +10,9 @@ for alpha < 0 it need not be. With K = 1 it is the ELBO's for every alpha.
 import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from zoo.infer.objectives import Bound, Objective, monte_carlo
+from zoo.infer.objectives import Bound, Objective, log_mean, monte_carlo
 from zoo.settings import require
 
 
@@ -42,7 +41,7 @@ class Renyi(Objective):
         if self.alpha == 1:
             return log_w.mean(0)
         power = 1 - self.alpha
-        return (torch.logsumexp(power * log_w, 0) - math.log(self.k)) / power
+        return log_mean(power * log_w) / power
 
 
 class VRMax(Renyi):
