@@ -40,6 +40,7 @@ from .infer.semi_amortised import SemiAmortizedGuide as SemiAmortizedGuide
 from .infer.semi_supervised import SemiSupervised as SemiSupervised
 from .infer.semi_supervised import classify as classify
 from .infer.semi_supervised import error_rate as error_rate
+from .infer.soft_free_bits import SoftFreeBits as SoftFreeBits
 from .models.autoregressive import AutoregressiveDensity as AutoregressiveDensity
 from .models.autoregressive import NoLatents as NoLatents
 from .models.auxiliary import ADGM as ADGM

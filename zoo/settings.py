@@ -112,6 +112,7 @@ OBJECTIVES = Choice(
         "zoo.infer.path_gradients",
         "zoo.infer.renyi",
         "zoo.infer.capacity",
+        "zoo.infer.soft_free_bits",
         "zoo.infer.posterior_divergence",
         "zoo.infer.aggressive",
     )

@@ -10,12 +10,13 @@ HVAE = "zoo.models.hvae_vamp."
 CAPACITY = "zoo.infer.capacity.CapacityELBO"
 
 ON_DIGITS: dict[str, Any] = {**DIGITS, "training": training(epochs=70, batch_size=50)}
-ON_MNIST: dict[str, Any] = {
+ON_MNIST_PLAIN: dict[str, Any] = {
     **MNIST,
-    # the paper warms up for 100 epochs of 2,000 at most; its gradients are normalised tensor by tensor
-    "objective": elbo(warmup=5000),
     "training": training(epochs=20, batch_size=100, optimizer="adam", learning_rate=5e-4, ema=0.999),
 }
+
+# the paper warms up for 100 epochs of 2,000 at most; its gradients are normalised tensor by tensor
+ON_MNIST: dict[str, Any] = {**ON_MNIST_PLAIN, "objective": elbo(warmup=5000)}
 
 EXPERIMENTS = [
     Experiment(
@@ -70,5 +71,19 @@ EXPERIMENTS = [
         Config("zoo.models.vae.vae", latent=10),
         **ON_DIGITS,
         objective=Config(CAPACITY, gamma=10.0, capacity=15.0, capacity_steps=1000),
+    ),
+    Experiment(
+        "beta_vae_mnist",
+        "beta-VAE, beta = 4, dynamically binarised MNIST",
+        Config("zoo.models.vae.vae", latent=10),
+        **ON_MNIST_PLAIN,
+        objective=elbo(beta=4.0),
+    ),
+    Experiment(
+        "beta_vae_capacity_mnist",
+        "beta-VAE whose capacity rises to 25 nats, dynamically binarised MNIST",
+        Config("zoo.models.vae.vae", latent=10),
+        **ON_MNIST_PLAIN,
+        objective=Config(CAPACITY, gamma=10.0, capacity=25.0, capacity_steps=5000),
     ),
 ]
