@@ -4,6 +4,9 @@ A message is one line: what was expected, what came, the likely cure. Where Pyth
 mistake (``ValueError``, ``RuntimeError``) ours derives from it as well, so both can be caught.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class ZooError(Exception):
     """A mistake or a mishap that the user can mend; `exit_code` is what ``zoo`` exits with."""
@@ -42,3 +45,21 @@ class Interrupted(KeyboardInterrupt):
     """
 
     exit_code = 75  # sysexits' EX_TEMPFAIL: try again
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The cure for a mistyped name: up to three known names spelt like it, empty if there are none.
+
+    Case, hyphens, underscores and spaces count for nothing.
+
+    >>> did_you_mean("Fasion-MNIST", ["cifar10", "fashion_mnist", "svhn"])
+    'did you mean fashion_mnist?'
+    """
+    spelt = {bare(each): each for each in sorted(known)}
+    near = difflib.get_close_matches(bare(name), spelt)
+    return f"did you mean {' or '.join(spelt[match] for match in near)}?" if near else ""
+
+
+def bare(name: str) -> str:
+    """A name in lower case, without hyphens, underscores and spaces."""
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")

@@ -9,7 +9,6 @@ function of the zoo, by its name; that part's own options are then options too, 
 """
 
 import dataclasses
-import difflib
 import importlib
 import inspect
 import re
@@ -19,7 +18,7 @@ from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from zoo.conversion import convert, is_convertible
-from zoo.errors import UsageError
+from zoo.errors import UsageError, did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -306,10 +305,7 @@ def require(condition: bool, expected: str, got: Any) -> None:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of an error message: the names like `name`, or all there are."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"; did you mean {' or '.join(close)}?"
-    return f"; known are {', '.join(known)}"
+    return f"; {did_you_mean(name, known) or 'known are ' + ', '.join(known)}"
 
 
 def _with_defaults(target: Callable[..., Any], given: Iterable[str] = ()) -> list[inspect.Parameter]:

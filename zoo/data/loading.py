@@ -7,11 +7,11 @@ from zoo.data.benchmark_files import FILE_SETS, load_files
 from zoo.data.digits import load_digits
 from zoo.data.folders import load_folder
 from zoo.data.image_data import ImageData
-from zoo.data.names import DATASETS, EMBEDDED, canonical_name, nearest_names
+from zoo.data.names import DATASETS, EMBEDDED, canonical_name
 from zoo.data.numpy_files import load_numpy
 from zoo.data.splits import Source, split_up
 from zoo.data.torchvision_sets import load_torchvision
-from zoo.errors import DataError
+from zoo.errors import DataError, did_you_mean
 
 _NUMPY = (".npz", ".npy")
 
@@ -123,9 +123,8 @@ def _title(path: Path) -> str:
 
 
 def _unknown(name: str) -> DataError:
-    near = nearest_names(name)
-    guess = f"did you mean {' or '.join(near)}? " if near else ""
+    guess = did_you_mean(name, DATASETS)
     return DataError(
         f"expected the name of a data set or the path of a folder, .npz or .npy; got {name!r}: "
-        f"{guess}names are {', '.join(DATASETS)}; {EMBEDDED} is embedded"
+        f"{guess + ' ' if guess else ''}names are {', '.join(DATASETS)}; {EMBEDDED} is embedded"
     )

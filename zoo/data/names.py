@@ -1,6 +1,6 @@
 """What `load_data` knows by name. Nothing here imports torch, so that listing stays quick."""
 
-import difflib
+from zoo.errors import bare
 
 EMBEDDED = "digits"
 
@@ -28,18 +28,4 @@ def canonical_name(name: str) -> str | None:
     >>> canonical_name("Fashion-MNIST")
     'fashion_mnist'
     """
-    return {_bare(known): known for known in DATASETS}.get(_bare(name))
-
-
-def nearest_names(name: str) -> list[str]:
-    """Up to three keys of `DATASETS` spelt like `name`, nearest first.
-
-    >>> nearest_names("mnsit")[0]
-    'mnist'
-    """
-    known = {_bare(key): key for key in DATASETS}
-    return [known[match] for match in difflib.get_close_matches(_bare(name), known)]
-
-
-def _bare(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
+    return {bare(known): known for known in DATASETS}.get(bare(name))

@@ -8,7 +8,6 @@ events.out.tfevents.*   TensorBoard's; here, so that it calls the run by the fol
 .lock           pid of the process that trains into it
 """
 
-import difflib
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import ModuleType, UnionType
 from typing import IO, Any
 
-from zoo.errors import CheckpointError, UsageError
+from zoo.errors import CheckpointError, UsageError, did_you_mean
 from zoo.training.files import is_temporary, replace_file
 
 fcntl: ModuleType | None
@@ -223,8 +222,7 @@ def _no_run(path: Path) -> str:
         hint = f"did you mean {' or '.join(inside)}?" if inside else "it is not a run of this library"
         return f"expected a run at {path}; got a folder without config.json; {hint}"
     found = "a file" if path.exists() else "nothing there"
-    near = difflib.get_close_matches(path.name, _runs_in(path.parent))
-    hint = f"did you mean {' or '.join(near)}?" if near else "check the path, or train first"
+    hint = did_you_mean(path.name, _runs_in(path.parent)) or "check the path, or train first"
     return f"expected a run at {path}; got {found}; {hint}"
 
 
