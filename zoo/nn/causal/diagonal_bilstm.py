@@ -18,10 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.conversion import Odd
+from zoo.conversion import Natural
 from zoo.nn.causal.pixel_rnn import LSTMLayer, PixelRNN, lstm_cell
 from zoo.nn.causal.places import Place
 from zoo.nn.causal.skew import skew, unskew
+from zoo.settings import passes_on
 
 
 class DiagonalBiLSTM(PixelRNN):
@@ -30,38 +31,15 @@ class DiagonalBiLSTM(PixelRNN):
     Args:
         image_shape: (C, H, W).
         features: F, of what is returned at each pixel.
-        channels: h, of the states and half the width of the residual stream.
-        layers: their number.
-        head: channels of the last hidden layer.
-        kernel: of the first layer, odd.
         extra: columns of zeros to the right of the image; 0 is the paper's.
-        groups: see `CausalNetwork`.
-        context: shape of one context; it is added to the gates of every layer.
+        options: of `ResidualCausalNetwork`.
     """
 
+    @passes_on(PixelRNN)
     def __init__(
-        self,
-        image_shape: Sequence[int],
-        features: int,
-        *,
-        channels: int = 16,
-        layers: int = 7,
-        head: int = 32,
-        kernel: Odd = 7,
-        extra: int = 1,
-        groups: int = 1,
-        context: int | Sequence[int] | None = None,
+        self, image_shape: Sequence[int], features: int, *, extra: Natural = 1, **options: Any
     ) -> None:
-        super().__init__(
-            image_shape,
-            features,
-            channels=channels,
-            layers=layers,
-            head=head,
-            kernel=kernel,
-            groups=groups,
-            context=context,
-        )
+        super().__init__(image_shape, features, **options)
         self.extra = extra
 
     def layer(self, channels: int, **options: Any) -> "DiagonalLayer":

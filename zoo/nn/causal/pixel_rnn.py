@@ -15,50 +15,15 @@ from torch import Tensor, nn
 from distributions.ancestral import fixed_point
 from flows.nn.conditioner import ContextProjection
 from flows.nn.masked_conv import channel_mask
-from zoo.conversion import Odd
 from zoo.nn.causal.convolution import CausalConv2d, masked_conv
 from zoo.nn.causal.places import Place
 from zoo.nn.causal.residual import ResidualCausalNetwork
 
 
 class PixelRNN(ResidualCausalNetwork):
-    """Base of `RowLSTM` and `DiagonalBiLSTM`, which define `layer`; see the module's docstring.
-
-    Args:
-        image_shape: (C, H, W).
-        features: F, of what is returned at each pixel.
-        channels: h, half the width of the residual stream.
-        layers: their number.
-        head: channels of the last hidden layer.
-        kernel: of the first layer, odd.
-        groups: see `CausalNetwork`.
-        context: shape of one context; it is added to the gates of every layer.
-    """
+    """Base of `RowLSTM` and `DiagonalBiLSTM`, which define `layer`; a sample is found by `fixed_point`."""
 
     sampler = staticmethod(fixed_point)
-
-    def __init__(
-        self,
-        image_shape: Sequence[int],
-        features: int,
-        *,
-        channels: int = 16,
-        layers: int = 7,
-        head: int = 32,
-        kernel: Odd = 7,
-        groups: int = 1,
-        context: int | Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(
-            image_shape,
-            features,
-            channels=channels,
-            layers=layers,
-            head=head,
-            kernel=kernel,
-            groups=groups,
-            context=context,
-        )
 
 
 class LSTMLayer(nn.Module):

@@ -14,10 +14,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from flows.nn.conditioner import ContextProjection
-from zoo.conversion import Odd
 from zoo.nn.causal.convolution import masked_conv
 from zoo.nn.causal.places import Place
 from zoo.nn.causal.residual import ResidualCausalNetwork
+from zoo.settings import passes_on
 
 
 class PixelCNN(ResidualCausalNetwork):
@@ -26,36 +26,13 @@ class PixelCNN(ResidualCausalNetwork):
     Args:
         image_shape: (C, H, W).
         features: F, of what is returned at each pixel.
-        channels: h, half the width of the residual stream.
         blocks: residual blocks.
-        head: channels of the last hidden layer.
-        kernel: of the first layer.
-        groups: see `CausalNetwork`.
-        context: shape of one context; it is added in every block.
+        options: of `ResidualCausalNetwork`.
     """
 
-    def __init__(
-        self,
-        image_shape: Sequence[int],
-        features: int,
-        *,
-        channels: int = 16,
-        blocks: int = 7,
-        head: int = 32,
-        kernel: Odd = 7,
-        groups: int = 1,
-        context: int | Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(
-            image_shape,
-            features,
-            channels=channels,
-            layers=blocks,
-            head=head,
-            kernel=kernel,
-            groups=groups,
-            context=context,
-        )
+    @passes_on(ResidualCausalNetwork, supplied=("layers",))
+    def __init__(self, image_shape: Sequence[int], features: int, *, blocks: int = 7, **options: Any) -> None:
+        super().__init__(image_shape, features, layers=blocks, **options)
 
     def layer(self, channels: int, **options: Any) -> "Block":
         """A residual block."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from zoo.conversion import Odd
 from zoo.nn.causal.convolution import masked_conv
 from zoo.nn.causal.network import CausalNetwork
 from zoo.nn.causal.places import Place
@@ -24,9 +25,9 @@ class ResidualCausalNetwork(CausalNetwork):
         channels: h, half the width of the residual stream.
         layers: their number.
         head: channels of the last hidden layer.
-        kernel: of the first layer, odd.
+        kernel: of the first layer.
         groups: see `CausalNetwork`.
-        context: shape of one context, for the layers.
+        context: shape of one context; every layer adds it.
     """
 
     def __init__(
@@ -34,12 +35,12 @@ class ResidualCausalNetwork(CausalNetwork):
         image_shape: Sequence[int],
         features: int,
         *,
-        channels: int,
-        layers: int,
-        head: int,
-        kernel: int,
-        groups: int,
-        context: int | Sequence[int] | None,
+        channels: int = 16,
+        layers: int = 7,
+        head: int = 32,
+        kernel: Odd = 7,
+        groups: int = 1,
+        context: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__(image_shape, groups=groups, context=context, margin=kernel // 2)
         wide, size = 2 * channels, self.event_shape[1:]

@@ -17,18 +17,7 @@ from zoo.nn.causal.pixel_rnn import LSTMLayer, PixelRNN, lstm_cell
 
 
 class RowLSTM(PixelRNN):
-    """See the module's docstring; a sample is found by `fixed_point`.
-
-    Args:
-        image_shape: (C, H, W).
-        features: F, of what is returned at each pixel.
-        channels: h, of the states and half the width of the residual stream.
-        layers: their number.
-        head: channels of the last hidden layer.
-        kernel: of the first layer, odd.
-        groups: see `CausalNetwork`.
-        context: shape of one context; it is added to the gates of every layer.
-    """
+    """See the module's docstring."""
 
     def layer(self, channels: int, **options: Any) -> "RowLayer":
         """Gates that see two pixels of their row, and three states of the row above."""
