@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from zoo.data import load_data
+from zoo.training.stamps import unstamped
 
 USAGE, DATA, CHECKPOINT, NOT_FINITE = 2, 3, 4, 5
 
@@ -296,7 +297,7 @@ def _data(place):
 
 
 def _configurations(place, trained):
-    config = json.loads((trained / "config.json").read_text())
+    config, _ = unstamped(json.loads((trained / "config.json").read_text()))
     options = config["options"]
     other = {"fingerprint": load_data("digits", validation=0).fingerprint}
     for name, text in {
@@ -329,8 +330,9 @@ def _checkpoints(place, trained):
         (place / name / "checkpoints" / "last.pt").write_bytes(content)
     shutil.copytree(trained, place / "no_checkpoint", ignore=shutil.ignore_patterns("*.pt"))
     shutil.copytree(trained, place / "other_model")
-    config = place / "other_model" / "config.json"
-    config.write_text(config.read_text().replace('"latent": 3', '"latent": 4'))
+    path = place / "other_model" / "config.json"
+    config, _ = unstamped(json.loads(path.read_text()))
+    path.write_text(json.dumps(config | {"options": config["options"] | {"latent": 4}}))
 
 
 class Hostile:

@@ -1,6 +1,5 @@
 """Small runs of `fit`, in this process or in others that can be killed."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -73,9 +72,11 @@ def state(folder):
 
 
 def metrics(folder):
-    """All figures but the speed."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if "per_second" not in k} for line in lines]
+    """All figures but the speed; every line must be whole."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    read = RunFolder.open(folder).read_metrics()
+    assert len(read) == len(lines)
+    return [{k: v for k, v in line.items() if "per_second" not in k} for line in read]
 
 
 def same(a, b):
@@ -115,14 +116,15 @@ class Command:
 
     Args:
         arguments: of ``zoo``.
+        before: what that process does first.
         environment: variables of that process.
     """
 
-    def __init__(self, *arguments, **environment):
+    def __init__(self, *arguments, before=None, **environment):
         self.out, out = _pipe()
         self.err, err = _pipe()
         self.process = _children.Process(
-            target=_command, args=(list(map(str, arguments)), environment, out, err)
+            target=_command, args=(list(map(str, arguments)), before, environment, out, err)
         )
         self.process.start()
         out.close()
@@ -149,12 +151,14 @@ def _pipe():
         return os.fdopen(os.dup(receiver.fileno())), sender
 
 
-def _command(arguments, environment, *pipes):
+def _command(arguments, before, environment, *pipes):
     for stream, pipe in enumerate(pipes, 1):
         os.dup2(pipe.fileno(), stream)
         pipe.close()
     os.environ.update(environment)
     torch.set_num_threads(1)
+    if before is not None:
+        before()
     sys.exit(main(arguments))
 
 

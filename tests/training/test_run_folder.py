@@ -15,6 +15,7 @@ import pytest
 from zoo.errors import CheckpointError, UsageError
 from zoo.training import run_folder
 from zoo.training.run_folder import RunFolder
+from zoo.training.stamps import stamped, unstamped
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "zoo" / "training" / "run_folder.py"
@@ -355,8 +356,8 @@ def test_metrics_are_lines_of_json(run):
 
     lines = run.metrics_file.read_text().splitlines()
     parsed = [json.loads(line, parse_constant=no_constants) for line in lines]
-    assert parsed == run.read_metrics()
-    assert parsed == [
+    assert [unstamped(line) for line in parsed] == [(line, True) for line in run.read_metrics()]
+    assert run.read_metrics() == [
         {"step": 1, "loss_nats": 19.25, "bad": None, "worse": [None, 2]},
         {"step": 2, "loss_nats": 18.5},
     ]
@@ -395,7 +396,8 @@ def test_torn_last_line(run, torn):
     run.append_metrics({"step": 2})  # not glued to it
     assert [m["step"] for m in run.read_metrics()] == [1, 2]
     run.truncate_metrics(5)
-    assert run.metrics_file.read_bytes() == b'{"step": 1}\n{"step": 2}\n'
+    whole = (json.dumps(stamped({"step": step})) + "\n" for step in (1, 2))
+    assert run.metrics_file.read_text() == "".join(whole)
 
 
 def test_truncating_what_is_not_there(run):
@@ -415,3 +417,44 @@ def test_truncating_on_a_full_disk_keeps_all(run, monkeypatch):
         run.truncate_metrics(2)
     assert len(run.read_metrics()) == 5
     assert sorted(os.listdir(run.path)) == [".lock", "config.json", "metrics.jsonl"]
+
+
+# Damage
+
+
+def test_a_flipped_bit_of_the_configuration_is_refused_or_harmless(run):
+    path, config = run.path / "config.json", run.config
+    content, refused = path.read_bytes(), 0
+    for bit in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            found = RunFolder.open(run.path).config
+        except CheckpointError:
+            refused += 1
+        else:
+            assert {key: found[key] for key in config} == config
+    assert refused > 4 * len(content)
+
+
+def test_a_configuration_edited_by_hand_opens_without_its_checksum(run):
+    path = run.path / "config.json"
+    config = json.loads(path.read_text()) | {"seed": 77}
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="edited by hand"):
+        RunFolder.open(run.path)
+    del config["crc32"]
+    path.write_text(json.dumps(config))
+    assert RunFolder.open(run.path).config["seed"] == 77
+
+
+def test_a_flipped_bit_of_a_figure_leaves_its_line_out(run):
+    for step in (1, 2):
+        run.append_metrics({"step": step, "loss_nats": 19.25})
+    run.metrics_file.write_bytes(run.metrics_file.read_bytes().replace(b"19.25", b"17.25", 1))
+    with pytest.warns(RuntimeWarning, match="damaged"):
+        assert run.read_metrics() == [{"step": 2, "loss_nats": 19.25}]
+    with pytest.warns(RuntimeWarning, match="damaged"):
+        run.truncate_metrics(2)
+    assert run.read_metrics() == [{"step": 2, "loss_nats": 19.25}]

@@ -1,7 +1,7 @@
 """The folder of a training run.
 
 config.json     what the run was started with; written once
-metrics.jsonl   one JSON object a line: {"step": 100, "loss_nats": 19.3}
+metrics.jsonl   one JSON object a line: {"step": 100, "loss_nats": 19.3, "crc32": "..."}
 checkpoints/    last.pt, last.previous.pt; best.pt, best.previous.pt where the best epoch is chosen
 pictures/       grids of samples and reconstructions; a chart of every latent's KL
 events.out.tfevents.*   TensorBoard's; here, so that it calls the run by the folder's name
@@ -11,6 +11,7 @@ events.out.tfevents.*   TensorBoard's; here, so that it calls the run by the fol
 import json
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import IO, Any
 
 from zoo.errors import CheckpointError, UsageError, did_you_mean
 from zoo.training.files import is_temporary, replace_file
+from zoo.training.stamps import STAMP, stamped, unstamped
 
 fcntl: ModuleType | None
 try:
@@ -59,7 +61,7 @@ class RunFolder:
             UsageError: The folder has something else in it, is in use, or cannot be made.
         """
         path = Path(path)
-        text = json.dumps(config, indent=2, allow_nan=False) + "\n"
+        text = _config_text(config)
         try:
             path.mkdir(parents=True, exist_ok=True)
             _require_free(path)
@@ -73,7 +75,7 @@ class RunFolder:
                 f"expected a folder for the run at {path} that can be written; got "
                 f"'{error.strerror}'; choose another --out"
             ) from error
-        return cls(path, json.loads(text))
+        return cls(path, unstamped(json.loads(text))[0])
 
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
@@ -145,10 +147,10 @@ class RunFolder:
             "options": {**self.config["options"], **options},
             "changes": [*self.config.get("changes", []), change],
         }
-        text = json.dumps(config, indent=2, allow_nan=False) + "\n"
+        text = _config_text(config)
         with self.lock():
             replace_file(self.path / "config.json", text.encode())
-        self.config = json.loads(text)
+        self.config = unstamped(json.loads(text))[0]
 
     def append_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Add a line to ``metrics.jsonl``; what is not finite is written as null.
@@ -158,12 +160,16 @@ class RunFolder:
         """
         if "step" not in metrics:
             raise ValueError(f"expected a 'step' among the metrics; got {sorted(metrics)}; add it")
-        line = json.dumps(_finite(dict(metrics)), allow_nan=False).encode() + b"\n"
+        line = json.dumps(stamped(_finite(dict(metrics))), allow_nan=False).encode() + b"\n"
         with open(self.metrics_file, "ab+") as file:
             file.write(line if _ends_a_line(file) else b"\n" + line)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines of ``metrics.jsonl`` that are whole."""
+        """All lines of ``metrics.jsonl`` that are whole.
+
+        Warns:
+            RuntimeWarning: where a line is damaged, so that it is left out.
+        """
         return [metrics for _, metrics in self._whole_lines()]
 
     def truncate_metrics(self, after_step: int) -> None:
@@ -183,7 +189,18 @@ class RunFolder:
             with suppress(ValueError):
                 metrics = json.loads(line)
                 if isinstance(metrics, dict) and isinstance(metrics.get("step"), int):
-                    yield line, metrics
+                    metrics, right = unstamped(metrics)
+                    if right:
+                        yield line, metrics
+                    else:
+                        self._warn_of_damage(line)
+
+    def _warn_of_damage(self, line: bytes) -> None:
+        warnings.warn(
+            f"a line of {self.metrics_file} is damaged and left out: {line[:40].decode(errors='replace')}...",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _require_free(path: Path) -> None:
@@ -252,7 +269,17 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"expected a seed in [0, 2^63) in {path}; got {config['seed']}; restore the file"
         )
-    return config
+    content, right = unstamped(config)
+    if not right:
+        raise CheckpointError(
+            f"{path} is damaged: its checksum is not that of its content; restore the file or, if it was "
+            f'edited by hand, delete the entry "{STAMP}" too'
+        )
+    return content
+
+
+def _config_text(config: Mapping[str, Any]) -> str:
+    return json.dumps(stamped(config), indent=2, allow_nan=False) + "\n"
 
 
 def _require_kind(path: Path, name: str, value: Any, kind: type | UnionType) -> None:
