@@ -118,7 +118,7 @@ from .process import tune_process as tune_process
 from .runs.comparison import Comparison as Comparison
 from .runs.comparison import compare as compare
 from .runs.run import Run as Run
-from .runs.run import load as load
 from .runs.system import System as System
 from .runs.system import build as build
+from .runs.trained import load as load
 from .training.fit import fit as fit

@@ -13,6 +13,7 @@ from zoo.errors import UsageError
 from zoo.experiments import Experiment
 from zoo.models.m2 import load_m1
 from zoo.runs.system import System
+from zoo.runs.trained import load
 from zoo.training.checkpoint import load_latest
 from zoo.training.run_folder import RunFolder
 from zoo.training.state import matching_checkpoint
@@ -86,8 +87,6 @@ def load_pretrained_m1(system: System, *, m1: str | None = None) -> None:
     Raises:
         UsageError: if there is no such run, or it is no M1 of these sizes.
     """
-    from zoo.runs.run import load
-
     if m1 is None:
         return
     below = load(m1)

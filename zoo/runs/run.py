@@ -37,14 +37,13 @@ from zoo.runs.images import require_choice, require_fit, require_images, require
 from zoo.runs.monitor import Monitor, side_by_side
 from zoo.runs.report import Evaluation, advancing, require_resolved
 from zoo.runs.system import System
-from zoo.runs.trained import exported, opened, record_of
+from zoo.runs.trained import exported, opened, record_of, trained_system
 from zoo.seeds import mixed_seed, seeded_generator
 from zoo.training import parallel
-from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
+from zoo.training.checkpoint import has_checkpoint, load_latest, save_checkpoint
 from zoo.training.fit import fit
 from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
-from zoo.training.state import matching_checkpoint
 from zoo.training.trainer import Fit
 from zoo.training.weights import Precision, Weights, require_weights_place, save_weights
 
@@ -177,11 +176,7 @@ class Run:
         Raises:
             CheckpointError: if there is no checkpoint or a damaged one.
         """
-        system = System(*configured(self.weights or self.folder))
-        state = self.weights.tensors if self.weights else _evaluated(self.folder)
-        with matching_checkpoint():
-            system.loss().load_state_dict(state)
-        return system.to(self.device)
+        return trained_system(self.weights or self.folder, self.device)
 
     @property
     def record(self) -> Record | None:
@@ -465,29 +460,3 @@ class Run:
         if steps is not None:
             epochs = math.ceil(steps * batch / len(self.data.train))
         return Monitor(system, x, self.data.validation_labels, epochs)
-
-
-def load(run: str | Path, *, device: Any = "cpu") -> System:
-    """The trained system of a run folder or of a weights file, with averaged parameters where there are any.
-
-    Of a run folder: those of its last checkpoint, or of the best epoch so far, where the run was trained with
-    choose="best".
-
-    Raises:
-        UsageError: if there is no such run.
-        CheckpointError: if it has no checkpoint or a damaged one.
-    """
-    return Run.open(run, device=device).system
-
-
-def _evaluated(folder: RunFolder) -> dict[str, Any]:
-    """Of the best epoch, where one is chosen, or the last: averaged parameters, where an average was kept."""
-    state = load_latest(folder.checkpoints)
-    if state.get("best") is not None:
-        state = load_latest(folder.checkpoints, name=BEST)
-    average = state["average"]
-    if average is None:
-        loss: dict[str, Any] = state["loss"]
-        return loss
-    prefix = "module."
-    return {key.removeprefix(prefix): v for key, v in average.items() if key.startswith(prefix)}

@@ -6,9 +6,13 @@ from typing import Any
 
 from zoo.errors import CheckpointError, UsageError
 from zoo.experiments.records import Record
+from zoo.runs.configuration import configured
 from zoo.runs.recording import recorded
+from zoo.runs.system import System
+from zoo.training.checkpoint import BEST, load_latest
 from zoo.training.files import WEIGHTS
 from zoo.training.run_folder import RunFolder
+from zoo.training.state import matching_checkpoint
 from zoo.training.weights import Weights, load_weights
 
 OF_THIS_MACHINE = ("data_root", "finetuned_from")  # of a configuration: paths
@@ -23,6 +27,41 @@ def opened(run: str | Path) -> RunFolder | Weights:
     """
     path = Path(run)
     return load_weights(path) if path.suffix == WEIGHTS and path.is_file() else RunFolder.open(path)
+
+
+def load(run: str | Path, *, device: Any = "cpu") -> System:
+    """The trained system of a run folder or of a weights file, with averaged parameters where there are any.
+
+    Of a run folder: those of its last checkpoint, or of the best epoch so far, where the run was trained with
+    choose="best".
+
+    Raises:
+        UsageError: if there is no such run.
+        CheckpointError: if it has no checkpoint or a damaged one.
+    """
+    return trained_system(opened(run), device)
+
+
+def trained_system(begun: RunFolder | Weights, device: Any) -> System:
+    """The system with its trained parameters; see `load`."""
+    system = System(*configured(begun))
+    state = begun.tensors if isinstance(begun, Weights) else _evaluated(begun)
+    with matching_checkpoint():
+        system.loss().load_state_dict(state)
+    return system.to(device)
+
+
+def _evaluated(folder: RunFolder) -> dict[str, Any]:
+    """Of the best epoch, where one is chosen, or the last: averaged parameters, where an average was kept."""
+    state = load_latest(folder.checkpoints)
+    if state.get("best") is not None:
+        state = load_latest(folder.checkpoints, name=BEST)
+    average = state["average"]
+    if average is None:
+        loss: dict[str, Any] = state["loss"]
+        return loss
+    prefix = "module."
+    return {key.removeprefix(prefix): v for key, v in average.items() if key.startswith(prefix)}
 
 
 def exported(begun: RunFolder | Weights) -> dict[str, Any]:
