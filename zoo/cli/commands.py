@@ -10,7 +10,7 @@ import torch
 from zoo.analysis.pictures import require_picture_place, save_grid
 from zoo.conversion import as_text
 from zoo.errors import Interrupted, UsageError, ZooError
-from zoo.runs import finetuning, outputs
+from zoo.runs import finetuning, outputs, publishing
 from zoo.runs.comparison import compare as compare_runs
 from zoo.runs.figures import require_figures_place, write_json
 from zoo.runs.images import require_images
@@ -154,6 +154,12 @@ def export(options: argparse.Namespace) -> int:
     print(f"wrote {path}, {path.stat().st_size:,} bytes, {options.dtype}")
     if not run.record:
         print(f"it has no figures: zoo evaluate {path}")
+    return 0
+
+
+def publish(options: argparse.Namespace) -> int:
+    """Write weights and their card into a folder, or push them to the hub."""
+    print(f"wrote {publishing.publish(Run.open(options.run), options.to, dtype=options.dtype)}")
     return 0
 
 

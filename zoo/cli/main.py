@@ -1,4 +1,4 @@
-"""The command line: ``zoo list|train|finetune|evaluate|compare|anomaly|sample|reconstruct|export``.
+"""The command line: ``zoo list|train|finetune|evaluate|compare|anomaly|sample|reconstruct|export|publish``.
 
 Answers ``--help`` and ``list`` without importing PyTorch. A mistake of the user's is one line on stderr and
 an exit code: 2 usage, 3 data, 4 checkpoint, 5 not finite; 75 interrupted.
@@ -101,7 +101,7 @@ def _resuming(arguments: Sequence[str]) -> Sequence[str]:
     return arguments if not begun or options.resume else [*arguments, "--resume"]
 
 
-TRAINED = "run folder, or a file by zoo export"
+TRAINED = "run folder, a file by zoo export, hub:OWNER/NAME, or a name with [weights] in zoo list"
 
 
 class Parser(argparse.ArgumentParser):
@@ -132,11 +132,12 @@ def parser() -> Parser:
     _add_sample(commands)
     _add_reconstruct(commands)
     _add_export(commands)
+    _add_publish(commands)
     return root
 
 
 def _add_list(commands: Any) -> None:
-    sub = commands.add_parser("list", help="the experiments")
+    sub = commands.add_parser("list", help="the experiments; [weights]: trained ones come with the zoo")
     sub.add_argument("pattern", nargs="?", default="*", help="such as 'biva*'; all by default")
     sub.add_argument("--json", metavar="FILE", type=_path, help="write them to a file as well")
     sub.set_defaults(command=_list)
@@ -269,13 +270,25 @@ def _add_export(commands: Any) -> None:
     sub = commands.add_parser("export", help="a run's weights, options and record as one file")
     sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
     sub.add_argument("file", metavar="FILE", type=_path, help="such as mine.safetensors; must not exist yet")
+    _add_dtype(sub)
+    sub.set_defaults(command=_late("export"))
+
+
+def _add_publish(commands: Any) -> None:
+    sub = commands.add_parser("publish", help="weights and a card with their figures, to a folder or a hub")
+    sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
+    sub.add_argument("--to", metavar="PLACE", type=_path, required=True, help="new folder, or hub:OWNER/NAME")
+    _add_dtype(sub)
+    sub.set_defaults(command=_late("publish"))
+
+
+def _add_dtype(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--dtype",
         choices=["float32", "float16", "bfloat16"],
         default="float32",
         help="of the parameters in the file: half the bytes, with 11 or 8 significant bits of 24",
     )
-    sub.set_defaults(command=_late("export"))
 
 
 def _add_data(sub: argparse.ArgumentParser) -> None:
@@ -321,6 +334,7 @@ def _layers(text: str) -> list[int]:
 def _list(options: argparse.Namespace) -> int:
     """Print every experiment, and write them as JSON where asked to."""
     from zoo.experiments import find, names
+    from zoo.experiments.pretrained import pretrained
     from zoo.runs.figures import require_figures_place, write_json
 
     require_figures_place(options.json)
@@ -329,18 +343,20 @@ def _list(options: argparse.Namespace) -> int:
         raise UsageError(f"no experiment is called {options.pattern}; zoo list has them all")
     width = max(len(e.name) for e in experiments)
     for e in experiments:
-        print(f"{e.name:{width}s}  {e.summary}" + (f"  (paper: {e.paper})" if e.paper else ""))
+        marks = [f"(paper: {e.paper})"] * bool(e.paper) + ["[weights]"] * (e.name in pretrained())
+        print("  ".join([f"{e.name:{width}s}", e.summary, *marks]))
     if options.json:
-        write_json(options.json, [_as_json(e) for e in experiments])
+        write_json(options.json, [_as_json(e, e.name in pretrained()) for e in experiments])
     return 0
 
 
-def _as_json(experiment: Any) -> dict[str, Any]:
+def _as_json(experiment: Any, weights: bool) -> dict[str, Any]:
     return {
         "name": experiment.name,
         "summary": experiment.summary,
         "image_shape": list(experiment.image_shape),
         "paper": experiment.paper,
+        "weights": weights,
         "options": experiment.options(),
     }
 
@@ -382,14 +398,14 @@ def _require_names(options: argparse.Namespace) -> None:
         UsageError: if they do not.
     """
     from zoo.experiments import find
-    from zoo.training.files import WEIGHTS
+    from zoo.experiments.pretrained import is_weights, located
     from zoo.training.run_folder import RunFolder
 
     if hasattr(options, "experiment"):
         find(options.experiment)
     for run in [options.run] if hasattr(options, "run") else getattr(options, "runs", []):
-        if not (run.endswith(WEIGHTS) and Path(run).is_file()):
-            RunFolder.open(run)
+        if not is_weights(located(run)):
+            RunFolder.open(located(run))
     if getattr(options, "resume", False):
         RunFolder.open(options.out)
 

@@ -1,7 +1,7 @@
 """Records: what trained experiments reached, and the tables made of them.
 
     python -m zoo.runs.recording RUN         # adds the record of a finished run, and writes the tables
-    python -m zoo.experiments.records        # writes the tables: README.md beside this file
+    python -m zoo.experiments.records        # writes the tables: README.md here, and that of the weights
 
 Each record in ``records.json`` says how a figure was obtained: command, seed, steps, hardware, time, protocol
 and date; the figures with their standard errors are in nats an image unless they say otherwise. What is not
@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.experiments.experiment import find, names
+from zoo.experiments.pretrained import pretrained
 from zoo.training.files import replace_file
+from zoo.training.weights import load_weights
 
+BEGIN, END = "<!-- weights -->", "<!-- /weights -->"
 FOLDER = Path(__file__).parent  # of a checkout: what is installed is not written to
 
 
@@ -73,12 +76,19 @@ class Record:
         Raises:
             TypeError: if it has an unknown field or lacks one.
         """
-        pairs: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
-        return cls(**pairs)
+        fields: dict[str, Any] = {name: _paired(value) for name, value in entry.items()}
+        return cls(**fields)
 
     def as_json(self) -> dict[str, Any]:
         """What is known, as JSON has it."""
         return {name: v for name, v in asdict(self).items() if v not in (None, "", {})}
+
+
+def _paired(value: Any) -> Any:
+    """A value of JSON, figures in it as pairs."""
+    if isinstance(value, Mapping):
+        return {name: _paired(figure) for name, figure in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def records() -> list[Record]:
@@ -101,8 +111,30 @@ def add(record: Record) -> None:
 
 
 def write_tables() -> None:
-    """Write README.md beside this file."""
+    """Write README.md beside this file, and the table of trained weights into the project's README.md."""
     (FOLDER / "README.md").write_text(markdown(), encoding="utf-8")
+    front = FOLDER.parents[1] / "README.md"
+    if front.exists():
+        front.write_text(with_weights(front.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_weights(text: str) -> str:
+    """A page with the table of the weights that come with the zoo between its marks, if it has them."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}\n{_weights()}\n{end}{after}" if end else text
+
+
+def _weights() -> str:
+    rows = [
+        "| `zoo sample NAME` | parameters | bytes | ELBO | log p(x) or bound | bits/dim |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, path in pretrained().items():
+        r = Record.of_json(load_weights(path).about["record"])
+        cells = [f"`{name}`", f"{r.parameters:,}", f"{path.stat().st_size:,}", _figure(r.elbo, 2)]
+        rows.append("| " + " | ".join([*cells, _log_p(r), _figure(r.bits_per_dim, 3)]) + " |")
+    return "\n".join(rows)
 
 
 def _key(record: Record) -> tuple[str, str, int]:
@@ -135,20 +167,23 @@ def markdown() -> str:
 
 
 def _row(r: Record) -> str:
-    bound = "exact" if r.samples is None else f"K = {r.samples:,}"
-    log_p = f"{_figure(r.log_likelihood, 2)} ({bound})" if r.log_likelihood else ""
-    further = [f"{name.replace('_', ' ')} {_figure(f, 4)}" for name, f in r.further.items()]
+    further = [f"{name.replace('_', ' ')} {_figure(f, 3)}" for name, f in r.further.items()]
     cells = [
         f"`{r.command}`",
         r.protocol,
         f"{r.parameters:,}",
         ", ".join(filter(None, [_figure(r.elbo, 2), *further])),
-        log_p,
+        _log_p(r),
         _pareto(r),
         _figure(r.bits_per_dim, 3),
         " ".join(filter(None, [_training(r), r.note])),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _log_p(r: Record) -> str:
+    bound = "exact" if r.samples is None else f"K = {r.samples:,}"
+    return f"{_figure(r.log_likelihood, 2)} ({bound})" if r.log_likelihood else ""
 
 
 def _training(r: Record) -> str:

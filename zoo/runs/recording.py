@@ -113,6 +113,8 @@ def _figures(figures: Mapping[str, Any]) -> dict[str, Any]:
 
     exact = bool(figures.get("exact"))
     known = {"elbo", "log_likelihood", "bits_per_dim"}
+    if figures.get("pareto_k") is None:
+        known.add("smoothed")  # of too few samples to smooth
     names = [name.removesuffix("_stderr") for name in figures if name.endswith("_stderr")]
     further = {name: pair(name) for name in names if name not in known}
     return {

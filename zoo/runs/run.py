@@ -101,7 +101,7 @@ class Run:
         """A run that was begun; settings that are not given, or None, are those it has.
 
         Args:
-            path: of the folder, or of a weights file (`export`).
+            path: of the folder, or of a weights file (`export`); or a name, as `load` takes it.
             changes: options to change, where a resumed run may.
             settings: see `Run`.
 

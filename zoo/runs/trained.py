@@ -1,16 +1,17 @@
-"""What a run is opened from: its folder, or a file of its weights."""
+"""What a run is opened from: its folder, or weights: a file, or those of a name."""
 
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import CheckpointError, UsageError
+from zoo.experiments.pretrained import FILE, HUB, is_weights, located
 from zoo.experiments.records import Record
 from zoo.runs.configuration import configured
+from zoo.runs.hub import fetched
 from zoo.runs.recording import recorded
 from zoo.runs.system import System
 from zoo.training.checkpoint import BEST, load_latest
-from zoo.training.files import WEIGHTS
 from zoo.training.run_folder import RunFolder
 from zoo.training.state import matching_checkpoint
 from zoo.training.weights import Weights, load_weights
@@ -19,21 +20,31 @@ OF_THIS_MACHINE = ("data_root", "finetuned_from")  # of a configuration: paths
 
 
 def opened(run: str | Path) -> RunFolder | Weights:
-    """The run folder, or what the weights file holds.
+    """The run folder, or the weights of a file or of a name; a path where something is wins over a name.
 
     Raises:
         UsageError: if there is neither.
         CheckpointError: if it is damaged.
     """
-    path = Path(run)
-    return load_weights(path) if path.suffix == WEIGHTS and path.is_file() else RunFolder.open(path)
+    path = located(run)
+    if not is_weights(path):
+        return RunFolder.open(path)
+    if str(run).startswith(HUB):
+        path = fetched(str(run))
+    return load_weights(path / FILE if path.is_dir() else path)
 
 
 def load(run: str | Path, *, device: Any = "cpu") -> System:
-    """The trained system of a run folder or of a weights file, with averaged parameters where there are any.
+    """The trained system of a run folder, of a weights file or of a name, ``zoo.load("biva_digits")``.
 
-    Of a run folder: those of its last checkpoint, or of the best epoch so far, where the run was trained with
-    choose="best".
+    Of a run folder: with the averaged parameters where the run kept them, of its last checkpoint, or of the
+    best epoch so far, where the run was trained with choose="best".
+
+    Args:
+        run: a run folder; a file by `Run.export`, or a folder by `publish` with one; the name of weights that
+            come with the zoo (`zoo list` marks them), where nothing is at a path of that name; or
+            ``hub:owner/name`` of the Hugging Face hub, maybe with ``@revision``.
+        device: where it goes.
 
     Raises:
         UsageError: if there is no such run.

@@ -1,0 +1,76 @@
+"""Weights on the Hugging Face hub: a repository with one weights file and its card, ``hub:owner/name``.
+
+``pip install pyro-generative-zoo[hub]``. Who is asked, and as whom, is `huggingface_hub`'s business:
+``HF_ENDPOINT``, ``HF_TOKEN``, ``hf auth login``.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import UsageError, ZooError
+from zoo.experiments.pretrained import FILE, HUB
+
+
+def fetched(name: str) -> Path:
+    """The weights file of a repository, downloaded or from the hub's cache.
+
+    Args:
+        name: ``hub:owner/name``, maybe with ``@revision``.
+
+    Raises:
+        UsageError: if huggingface_hub is not installed.
+        ZooError: if there is no such file, or the hub does not answer.
+    """
+    hub = _library()
+    repository, _, revision = name.removeprefix(HUB).partition("@")
+    with _one_line(f"fetch {FILE} of {repository}"):
+        return Path(hub.hf_hub_download(repository, FILE, revision=revision or None, endpoint=_endpoint()))
+
+
+def pushed(folder: Path, name: str) -> str:
+    """Push the files of a folder to a repository, which is made if need be; returns its address.
+
+    Raises:
+        UsageError: if huggingface_hub is not installed.
+        ZooError: if the hub refuses or does not answer.
+    """
+    hub = _library()
+    repository = name.removeprefix(HUB)
+    api = hub.HfApi(endpoint=_endpoint())
+    with _one_line(f"push to {repository}"):
+        address = api.create_repo(repository, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Weights and their card")
+        return str(address)
+
+
+def _library() -> Any:
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise UsageError(
+            "the hub needs huggingface_hub: pip install 'pyro-generative-zoo[hub]', or name a file"
+        ) from None
+    return huggingface_hub
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT")
+
+
+@contextmanager
+def _one_line(what: str) -> Iterator[None]:
+    """Say in a line what the hub's library raises, which depends on its version and on that of its client.
+
+    Raises:
+        ZooError: in place of that.
+    """
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ZooError(
+            f"could not {what}: {said}; check the name, the network and the token (hf auth login)"
+        ) from error
