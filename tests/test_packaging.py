@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from zoo.experiments.pretrained import pretrained
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"zoo", "flows", "distributions"}
 
@@ -31,6 +33,8 @@ def test_wheel_holds_types_digits_and_licence(wheel):
     names = wheel.namelist()
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert "zoo/data/digits.npz" in names
+    for path in pretrained().values():
+        assert f"zoo/experiments/weights/{path.name}" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
