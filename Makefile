@@ -1,6 +1,7 @@
 # make demo   a small BIVA trained, evaluated and pictured (no network but for the install)
 # make test   all laws, and the static checks
 # make kernels  a part of the laws again, as on processors with less than this one
+# make faults kills, damage, full disks and wrong inputs, counted (FAULTS="kills damage --share 0.1" for fewer)
 # make bench  step times beside hand-written PyTorch and other libraries' flows
 
 VENV := .venv
@@ -11,7 +12,7 @@ DEMO := runs/demo
 # One thread: two busy cores run a small model faster one thread a process, and results do not depend on them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test kernels bench clean
+.PHONY: demo test kernels faults bench clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +40,9 @@ KERNELS := tests/infer/test_stock_pyro.py tests/infer/test_importance.py tests/f
 kernels: $(VENV)/installed-dev
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest -n 2 $(KERNELS)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/pytest -n 2 $(KERNELS)
+
+faults: $(VENV)/installed-dev
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 bench: $(VENV)/installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
