@@ -17,7 +17,6 @@ from typing import Any
 from zoo.experiments.experiment import find, names
 from zoo.experiments.pretrained import pretrained
 from zoo.training.files import replace_file
-from zoo.training.weights import load_weights
 
 BEGIN, END = "<!-- weights -->", "<!-- /weights -->"
 FOLDER = Path(__file__).parent  # of a checkout: what is installed is not written to
@@ -126,6 +125,8 @@ def with_weights(text: str) -> str:
 
 
 def _weights() -> str:
+    from zoo.training.weights import load_weights  # and PyTorch, which `zoo list` has no need of
+
     rows = [
         "| `zoo sample NAME` | parameters | bytes | ELBO | log p(x) or bound | bits/dim |",
         "|---|---|---|---|---|---|",
