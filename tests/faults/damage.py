@@ -1,5 +1,6 @@
 """Files of a run that are truncated, have a bit flipped or a page zeroed; and files that hold a payload."""
 
+import io
 import os
 import pickle
 import random
@@ -19,7 +20,7 @@ from tests.training import runs
 from tests.training.test_resume import events
 from zoo.errors import ZooError
 from zoo.runs.run import Run
-from zoo.training import checkpoint
+from zoo.training import checkpoint, checkpoint_format
 from zoo.training.run_folder import RunFolder
 
 PAGE = 4096
@@ -133,7 +134,9 @@ def payloads(count: int, folder: Path, rng: random.Random) -> list[Tally]:
     base = folder / "payloads"
     run = base / "run"
     systems.whole(systems.training(next(iter(systems.SYSTEMS)), run))
-    places = [file.relative_to(run) for file in sorted(run.rglob("*")) if file.is_file()]
+    files = [file.relative_to(run) for file in sorted(run.rglob("*")) if file.is_file()]
+    one_of_each = {"checkpoints": "stem", "tensorboard": "parent", "pictures": "parent"}
+    places = {getattr(file, one_of_each.get(file.parts[0], "name")): file for file in files}.values()
     for i, (place, form) in enumerate((place, form) for place in places for form in FORMS):
         mark, copy = base / f"mark-{i}", base / f"copy-{i}"
         shutil.copytree(run, copy)
@@ -165,14 +168,16 @@ def _pickle(file: Path, mark: Path) -> None:
 
 
 def _torch_save(file: Path, mark: Path) -> None:
-    torch.save({"step": Payload(mark)}, file)
+    buffer = io.BytesIO()
+    torch.save({"step": Payload(mark)}, buffer)
+    file.write_bytes(buffer.getvalue())
 
 
 def _checkpoint(file: Path, mark: Path) -> None:
     """With the header and the digest of a checkpoint."""
     _torch_save(file, mark)
     payload = file.read_bytes()
-    file.write_bytes(checkpoint._header(checkpoint._VERSION, payload) + payload)
+    file.write_bytes(checkpoint_format.header(checkpoint_format.VERSION, payload) + payload)
 
 
 def _array(file: Path, mark: Path) -> None:

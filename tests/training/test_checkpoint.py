@@ -23,7 +23,7 @@ import pytest
 import torch
 
 from zoo.errors import CheckpointError
-from zoo.training import checkpoint, files
+from zoo.training import checkpoint_format, files
 from zoo.training.checkpoint import load_checkpoint, load_latest, previous_path, save_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -258,7 +258,7 @@ def test_latest_names_both_when_neither_is_good(saved):
 
 def test_newer_format_is_refused_not_passed_over(saved):
     payload = b"whatever a later version writes"
-    saved.write_bytes(checkpoint._header(2, payload) + payload)
+    saved.write_bytes(checkpoint_format.header(2, payload) + payload)
     with pytest.raises(CheckpointError, match="expected version 1; got 2"):
         load_latest(saved.parent)
 
@@ -286,7 +286,7 @@ def hostile_payloads(folder, marker):
 def test_hostile_pickle_never_runs(saved, tmp_path):
     marker = tmp_path / "marker"
     for payload in hostile_payloads(tmp_path, marker):
-        for content in (payload, checkpoint._header(1, payload) + payload):
+        for content in (payload, checkpoint_format.header(1, payload) + payload):
             saved.write_bytes(content)
             with pytest.raises(CheckpointError) as caught:
                 load_checkpoint(saved)
@@ -300,7 +300,7 @@ def test_hostile_pickle_never_runs(saved, tmp_path):
 
 def test_hostile_pickle_with_a_valid_digest_is_named_and_not_passed_over(saved, tmp_path):
     payload = list(hostile_payloads(tmp_path, tmp_path / "marker"))[3]
-    saved.write_bytes(checkpoint._header(1, payload) + payload)
+    saved.write_bytes(checkpoint_format.header(1, payload) + payload)
     with pytest.raises(CheckpointError, match=r"not a weights file.*(posix|nt)\.system"):
         load_latest(saved.parent)
 
@@ -310,7 +310,7 @@ def test_a_script_is_no_weights_file(saved, tmp_path):
         warnings.simplefilter("ignore")  # TorchScript is deprecated; its files are still about
         torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / "script"))
     payload = (tmp_path / "script").read_bytes()
-    saved.write_bytes(checkpoint._header(1, payload) + payload)
+    saved.write_bytes(checkpoint_format.header(1, payload) + payload)
     with pytest.raises(CheckpointError, match="not a weights file") as caught:
         load_checkpoint(saved)
     assert "weights_only" not in str(caught.value)
@@ -318,7 +318,7 @@ def test_a_script_is_no_weights_file(saved, tmp_path):
 
 def test_nonsense_with_a_valid_digest(saved):
     for payload in (b"", b"nonsense", b"PK\3\4 nonsense"):
-        saved.write_bytes(checkpoint._header(1, payload) + payload)
+        saved.write_bytes(checkpoint_format.header(1, payload) + payload)
         with pytest.raises(CheckpointError) as caught:
             load_checkpoint(saved)
         assert "\n" not in str(caught.value)
@@ -386,7 +386,7 @@ def test_file_that_may_not_be_made(saved, monkeypatch):
     def refuse(*args):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    for module in (checkpoint, files):
+    for module in (checkpoint_format, files):
         monkeypatch.setattr(module, "open", refuse, raising=False)
     with pytest.raises(CheckpointError, match=r"last\.pt.*bytes.*Permission denied"):
         save_checkpoint(saved, make_state(3))

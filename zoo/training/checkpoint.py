@@ -1,9 +1,4 @@
-"""Checkpoints that are whole or refused: one file, checked before torch looks at what is in it.
-
-    magic, 8 bytes | version, 4 | length of the payload, 8 | sha256, 32 | payload by ``torch.save``
-
-The digest covers everything but itself. It detects damage, not malice: what keeps a hostile file
-from running code is ``weights_only=True``. `torch.load` reads most flipped bits as other weights.
+"""Checkpoints that are whole or refused: one file, checked (`checkpoint_format`) before torch looks at it.
 
 Saving never touches a good file before the next good one is on the disk::
 
@@ -16,13 +11,11 @@ so a process killed anywhere leaves at least one that loads. There is one writer
 (`RunFolder.lock` sees to it); a temporary file that a killed writer left is reused by the next.
 """
 
-import hashlib
 import io
 import os
 import pickle
 import re
 import shutil
-import struct
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -33,22 +26,23 @@ from typing import Any
 import torch
 
 from zoo.errors import CheckpointError
+from zoo.training.checkpoint_format import (
+    VERSION,
+    ZIP,
+    DamagedError,
+    describe,
+    header,
+    previous_path,
+    read_payload,
+    reason,
+)
 from zoo.training.files import sync_folder, temporary, write_synced
 
 LAST = "last.pt"
 BEST = "best.pt"
 
-_MAGIC = b"ZOOCKPT\n"
-_VERSION = 1
-_ZIP = b"PK\x03\x04"
-_PREFIX = struct.Struct("<8sIQ")  # later versions keep this layout, so that they are recognised
-_HEADER_BYTES = _PREFIX.size + hashlib.sha256().digest_size
 _PLAIN = (bool, int, float, str, type(None))
 _LEAVES = (*_PLAIN, torch.Tensor, torch.nn.Parameter)
-
-
-class _DamagedError(CheckpointError):
-    """Damaged or missing, so that the previous checkpoint is worth a try."""
 
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
@@ -68,14 +62,14 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getbuffer()
-    header = _header(_VERSION, payload)
+    start = header(VERSION, payload)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, [header, payload])
+        _replace(path, [start, payload])
     except OSError as error:
         raise CheckpointError(
-            f"could not save checkpoint {path}: expected room for {len(header) + len(payload)} bytes "
-            f"and the right to write there; got '{_reason(error)}'; what was saved before is intact; "
+            f"could not save checkpoint {path}: expected room for {len(start) + len(payload)} bytes "
+            f"and the right to write there; got '{reason(error)}'; what was saved before is intact; "
             "free some space or mend the permissions, then resume"
         ) from error
 
@@ -87,9 +81,7 @@ def load_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         CheckpointError: The file is missing, damaged, foreign, hostile or of a newer format.
     """
     path = Path(path)
-    header, payload = _read(path)
-    _verify(path, header, payload)
-    return _unpickle(path, payload, map_location)
+    return _unpickle(path, read_payload(path), map_location)
 
 
 def has_checkpoint(folder: str | Path, name: str = LAST) -> bool:
@@ -121,7 +113,7 @@ def load_latest(folder: str | Path, map_location: Any = "cpu", *, name: str = LA
         )
     try:
         return load_checkpoint(last, map_location)
-    except _DamagedError as damage:
+    except DamagedError as damage:
         reason = str(damage)
     try:
         state = load_checkpoint(previous, map_location)
@@ -129,16 +121,6 @@ def load_latest(folder: str | Path, map_location: Any = "cpu", *, name: str = LA
         raise CheckpointError(f"no good checkpoint in {folder}: {reason}; and {error}") from None
     warnings.warn(f"{reason}; resuming from {previous}", RuntimeWarning, stacklevel=2)
     return state
-
-
-def previous_path(path: str | Path) -> Path:
-    """Where `save_checkpoint` keeps the checkpoint before the one at `path`.
-
-    >>> previous_path("run/last.pt").name
-    'last.previous.pt'
-    """
-    path = Path(path)
-    return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 # Saving
@@ -163,17 +145,6 @@ def _children(value: Any, where: str) -> Iterator[tuple[Any, Any, str]]:
         yield from ((key, child, f"{where}[{key!r}]") for key, child in value.items())
     elif isinstance(value, list | tuple):
         yield from ((i, child, f"{where}[{i}]") for i, child in enumerate(value))
-
-
-def _header(version: int, payload: bytes | memoryview) -> bytes:
-    prefix = _PREFIX.pack(_MAGIC, version, len(payload))
-    return prefix + _digest(prefix, payload)
-
-
-def _digest(prefix: bytes, payload: bytes | memoryview) -> bytes:
-    digest = hashlib.sha256(prefix)
-    digest.update(payload)
-    return digest.digest()
 
 
 def _replace(path: Path, chunks: list[bytes | memoryview]) -> None:
@@ -206,71 +177,11 @@ def _second_name(path: Path, spare: Path) -> bool:
 # Loading
 
 
-def _read(path: Path) -> tuple[bytes, bytes]:
-    if path.exists() and not path.is_file():  # to open a FIFO would wait for a writer
-        found = "a folder" if path.is_dir() else "a FIFO, a socket or a device"
-        raise CheckpointError(
-            f"expected a checkpoint file at {path}; got {found}; name a file that save_checkpoint wrote"
-        )
-    try:
-        with open(path, "rb") as file:
-            return file.read(_HEADER_BYTES), file.read()
-    except FileNotFoundError:
-        raise _DamagedError(
-            f"no checkpoint at {path}: expected a file, found nothing; check the path"
-        ) from None
-    except OSError as error:
-        raise CheckpointError(
-            f"could not read checkpoint {path}: got '{_reason(error)}'; mend the permissions or the disk"
-        ) from error
-
-
-def _verify(path: Path, header: bytes, payload: bytes) -> None:
-    cure = f"use {previous_path(path).name}, a copy, or train again"
-    total = len(header) + len(payload)
-    if header[: len(_MAGIC)] != _MAGIC[: len(header)] or not header:
-        raise _DamagedError(
-            f"{path} is not a checkpoint of this library: expected a file that starts with {_MAGIC!r}; "
-            f"got {_describe(header)}; {cure}"
-        )
-    if len(header) < _HEADER_BYTES:
-        raise _DamagedError(
-            f"checkpoint {path} is truncated: expected at least {_HEADER_BYTES} bytes; got {total}; {cure}"
-        )
-    prefix, digest = header[: _PREFIX.size], header[_PREFIX.size :]
-    _, version, length = _PREFIX.unpack(prefix)
-    if length != len(payload):
-        raise _DamagedError(
-            f"checkpoint {path} is truncated or damaged: expected {_HEADER_BYTES + length} bytes; "
-            f"got {total}; {cure}"
-        )
-    if _digest(prefix, payload) != digest:
-        raise _DamagedError(
-            f"checkpoint {path} is damaged: expected sha256 {digest.hex()[:12]}...; "
-            f"got {_digest(prefix, payload).hex()[:12]}...; {cure}"
-        )
-    if version != _VERSION:
-        raise CheckpointError(
-            f"checkpoint {path} has another format: expected version {_VERSION}; got {version}; "
-            "load it with the version of this library that wrote it"
-        )
-
-
-def _describe(start: bytes) -> str:
-    if not start:
-        return "nothing, it is empty"
-    if start.startswith(_ZIP):
-        return "a zip archive, perhaps of torch.save itself"
-    if start.startswith(b"\x80"):
-        return "a pickle"
-    return repr(start[: len(_MAGIC)])
-
-
 def _unpickle(path: Path, payload: bytes, map_location: Any) -> dict[str, Any]:
-    if not payload.startswith(_ZIP):  # torch.load would try formats that torch.save no longer writes
+    if not payload.startswith(ZIP):  # torch.load would try formats that torch.save no longer writes
         raise CheckpointError(
             f"{path} is not a weights file: expected an archive of torch.save in it; got "
-            f"{_describe(payload)}; use a checkpoint that save_checkpoint wrote"
+            f"{describe(payload)}; use a checkpoint that save_checkpoint wrote"
         )
     try:
         with warnings.catch_warnings():
@@ -297,10 +208,5 @@ def _refusal(path: Path, error: Exception, map_location: Any) -> CheckpointError
         )
     return CheckpointError(
         f"could not load checkpoint {path}: expected tensors and plain values for "
-        f"map_location={str(map_location)!r}; got '{_reason(error)}'; try map_location='cpu'"
+        f"map_location={str(map_location)!r}; got '{reason(error)}'; try map_location='cpu'"
     )
-
-
-def _reason(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) else str(error)
-    return (text or type(error).__name__).splitlines()[0]
