@@ -1,5 +1,6 @@
 """`fit` with anybody's Pyro programs, objectives and data."""
 
+import math
 import shutil
 
 import pyro
@@ -213,7 +214,7 @@ def test_a_clipped_gradient_has_at_most_that_norm(x):
     assert norms == pytest.approx([0.1, 0.1], rel=1e-3)
 
 
-@pytest.mark.parametrize("optimizer", ["adamax", "adam"])
+@pytest.mark.parametrize("optimizer", ["adamax", "adam", "adamw"])
 def test_the_learning_rate_falls_to_its_floor(optimizer, x, tmp_path):
     run = RunFolder.create(tmp_path / "run", {})
     zoo.fit(
@@ -223,6 +224,55 @@ def test_the_learning_rate_falls_to_its_floor(optimizer, x, tmp_path):
     )
     rates = [line["train/learning_rate"] for line in run.read_metrics()]
     assert rates == pytest.approx([0.1, 0.05, 0.03, 0.03])
+
+
+def rates(x, folder, **recipe):
+    run = RunFolder.create(folder, {})
+    zoo.fit(Model(), Guide(), zoo.ELBO(), x, log_every=1, run=run, **recipe)
+    return [line["train/learning_rate"] for line in run.read_metrics()]
+
+
+def test_the_learning_rate_rises_and_then_falls_along_a_cosine_to_its_floor(x, tmp_path):
+    recipe = {"learning_rate": 0.1, "learning_rate_floor": 0.02, "learning_rate_warmup": 3, "cosine": True}
+    fallen = [0.02 + 0.08 * (1 + math.cos(math.pi * t / 4)) / 2 for t in range(4)]
+    expected = [0.1 / 3, 0.2 / 3, 0.1, *fallen]
+    assert rates(x, tmp_path / "run", steps=7, **recipe) == pytest.approx(expected)
+
+
+def test_the_learning_rate_rises_and_then_falls_by_a_factor(x, tmp_path):
+    recipe = {"learning_rate": 0.1, "learning_rate_warmup": 2, "learning_rate_decay": 0.5}
+    assert rates(x, tmp_path / "run", steps=5, **recipe) == pytest.approx([0.05, 0.1, 0.1, 0.05, 0.025])
+
+
+def test_a_run_within_its_warmup_has_a_rate(x, tmp_path):
+    recipe = {"learning_rate": 0.1, "learning_rate_warmup": 10, "cosine": True}
+    assert rates(x, tmp_path / "run", steps=2, **recipe) == pytest.approx([0.01, 0.02])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_the_optimisers_options_are_those_of_its_formula(optimizer, x):
+    """One bias, step by step; decay of weights as L2 in the gradient, or decoupled."""
+    model, seen = Model(), []
+    (b1, b2), eps, decay, rate = (0.8, 0.95), 1e-3, 0.3, 0.01
+
+    def watch(trainer):
+        seen.append((model.net.bias.detach().clone(), model.net.bias.grad.clone()))
+
+    recipe = {"betas": (b1, b2), "eps": eps, "weight_decay": decay, "learning_rate": rate}
+    value = model.net.bias.detach().clone()
+    zoo.fit(
+        *(model, Guide(), zoo.ELBO(), x),
+        **{"epochs": 4, "batch_size": 100, "callbacks": [watch], "optimizer": optimizer, **recipe},
+    )
+    m, v = torch.zeros_like(value), torch.zeros_like(value)
+    for t, (after, g) in enumerate(seen, 1):
+        if optimizer == "adamw":
+            value = value * (1 - rate * decay)
+        else:
+            g = g + decay * value
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        value = value - rate * m / (1 - b1**t) / ((v / (1 - b2**t)).sqrt() + eps)
+        torch.testing.assert_close(after, value, rtol=1e-5, atol=1e-7)
 
 
 def test_callbacks_see_every_epoch_and_leave_the_run_alone(x):
@@ -295,6 +345,9 @@ MISTAKES = {
     "a truth for a number": ({"epochs": True}, UsageError, "epochs to be an integer"),
     "out of range": ({"learning_rate": -1.0}, UsageError, "learning_rate > 0"),
     "no batch": ({"batch_size": 0}, UsageError, "batch_size >= 1"),
+    "one beta": ({"betas": 0.9}, UsageError, "two betas"),
+    "a beta of one": ({"betas": (0.9, 1.0)}, UsageError, "two betas"),
+    "two decays": ({"cosine": True, "learning_rate_decay": 0.9}, UsageError, "leave one out"),
 }
 
 

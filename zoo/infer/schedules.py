@@ -1,5 +1,6 @@
 """Numbers that change with the training step: pure functions of it, so that a resumed run agrees."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -23,3 +24,21 @@ class GeometricDecay:
     def __call__(self, step: int) -> float:
         """The value at `step`."""
         return max(self.floor, self.initial * self.factor**step)
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """floor + (initial - floor) (1 + cos(pi step / steps)) / 2, and `floor` after `steps` (arXiv:1608.03983).
+
+    >>> [round(CosineDecay(1.0, 4, 0.2)(step), 3) for step in range(6)]
+    [1.0, 0.883, 0.6, 0.317, 0.2, 0.2]
+    """
+
+    initial: float
+    steps: int
+    floor: float = 0.0
+
+    def __call__(self, step: int) -> float:
+        """The value at `step`."""
+        done = min(1.0, step / max(1, self.steps))
+        return self.floor + (self.initial - self.floor) * (1 + math.cos(math.pi * done)) / 2

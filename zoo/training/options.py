@@ -15,10 +15,15 @@ class TrainingOptions:
         epochs: passes through the training images.
         steps: stop after so many steps instead, where given.
         batch_size: images per step.
-        optimizer: Adamax, as in BIVA, or Adam.
-        learning_rate: at the first step.
+        optimizer: Adamax, as in BIVA, Adam or AdamW.
+        betas: decay per step of the gradient's mean and of its scale.
+        eps: added to the gradient's scale.
+        weight_decay: added to the gradient per unit of a parameter; of AdamW, taken off the parameter itself.
+        learning_rate: at the first step, or after the warm-up.
+        learning_rate_warmup: steps over which the rate rises linearly; its decay begins after them.
         learning_rate_decay: factor per step.
         learning_rate_floor: below which it does not decay.
+        cosine: whether the rate falls to its floor along half a cosine over the steps of the run instead.
         clip: largest gradient norm; none for no clipping.
         ema: decay per step of the averaged parameters, with which a run is evaluated; smaller in the first
             steps; 0 for no average.
@@ -34,10 +39,15 @@ class TrainingOptions:
     epochs: int = 100
     steps: int | None = None
     batch_size: int = 100
-    optimizer: Literal["adamax", "adam"] = "adamax"
+    optimizer: Literal["adamax", "adam", "adamw"] = "adamax"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
     learning_rate: float = 2e-3
+    learning_rate_warmup: int = 0
     learning_rate_decay: float = 1.0
     learning_rate_floor: float = 0.0
+    cosine: bool = False
     clip: float | None = None
     ema: float = 0.0
     log_every: int = 50
@@ -55,6 +65,11 @@ class TrainingOptions:
         for name in ("epochs", "steps", "batch_size", "log_every", "save_every"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} >= 1", value)
+        betas = self.betas
+        require(len(betas) == 2 and all(0 <= b < 1 for b in betas), "two betas, 0 <= beta < 1", betas)
+        require(self.eps >= 0, "eps >= 0", self.eps)
+        require(self.weight_decay >= 0, "weight_decay >= 0", self.weight_decay)
+        require(self.learning_rate_warmup >= 0, "learning_rate_warmup >= 0 steps", self.learning_rate_warmup)
         rate = self.learning_rate
         require(math.isfinite(rate) and rate > 0, "learning_rate > 0", rate)
         floor = self.learning_rate_floor
@@ -63,3 +78,4 @@ class TrainingOptions:
         require(0 <= self.ema < 1, "0 <= ema < 1", self.ema)
         decay = self.learning_rate_decay
         require(0 < decay <= 1, "0 < learning_rate_decay <= 1", decay)
+        require(decay == 1 or not self.cosine, "cosine or learning_rate_decay", "both: leave one out")

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pyro
@@ -22,11 +21,11 @@ from torch import Tensor, nn
 
 from zoo.errors import CheckpointError, Interrupted, NonFiniteError, UsageError
 from zoo.infer.compilation import compile_loss
-from zoo.infer.schedules import GeometricDecay
 from zoo.training import parallel
 from zoo.training.average import ParameterAverage
 from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
 from zoo.training.logger import Logger, NullLogger
+from zoo.training.optimizers import learning_rate, optimizer
 from zoo.training.options import TrainingOptions
 from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
@@ -36,10 +35,6 @@ from zoo.training.state import finite_parameters, matching_checkpoint, seed_nois
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 DIVERGED = 2.0**24  # nats a dimension: far beyond any model, and what float32 resolves to a nat
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamax": partial(torch.optim.Adamax, foreach=True),  # a loop over parameters takes twice as long
-    "adam": partial(torch.optim.Adam, fused=True),
-}
 
 
 @dataclass
@@ -94,10 +89,7 @@ class Trainer:
             raise UsageError("expected compile=false with several processes, which train eagerly; got true")
         if options.choose == "best":
             self._require_choice()
-        self.optimizer = OPTIMIZERS[options.optimizer](self.parameters, lr=options.learning_rate)
-        self.rate = GeometricDecay(
-            options.learning_rate, options.learning_rate_decay, options.learning_rate_floor
-        )
+        self.optimizer = optimizer(self.parameters, options)
         self.average = ParameterAverage(loss, options.ema) if options.ema else None
         self.run_loss: Any = parallel.synchronised(loss)
         self.step = self.start = 0
@@ -295,7 +287,7 @@ class Trainer:
         images = len(x) * parallel.world_size()
         rate, rate_of_cpu = clock.rates(self.step)
         rates = {
-            "learning_rate": self.rate(self.step - 1),
+            "learning_rate": learning_rate(self.options, self.step - 1, self.total_steps),
             "images_per_second": images * rate,
             "images_per_second_of_cpu": images * rate_of_cpu,
         }
@@ -325,7 +317,7 @@ class Trainer:
 
     def _schedule(self) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(self.step)
+            group["lr"] = learning_rate(self.options, self.step, self.total_steps)
         if hasattr(self.loss, "schedule"):
             self.loss.schedule(self.step)
 
