@@ -171,15 +171,16 @@ def die():
 
 def die_in_step(folder, step, **changes):
     """Train, and be killed when the gradient of a step is known."""
-    adamax, done = torch.optim.Adamax.step, []
+    optimizer = torch.optim.AdamW if changes.get("optimizer") == "adamw" else torch.optim.Adamax
+    take, done = optimizer.step, []
 
     def deadly(self, *arguments):
         done.append(1)
         if len(done) == step:
             die()
-        return adamax(self, *arguments)
+        return take(self, *arguments)
 
-    torch.optim.Adamax.step = deadly
+    optimizer.step = deadly
     fit_digits(folder, **changes)
 
 
@@ -266,10 +267,10 @@ def join(meeting, rank, world_size):
     distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world_size)
 
 
-def fit_points_of(meeting, out, rank, world_size):
+def fit_points_of(meeting, out, rank, world_size, **changes):
     """`fit_points` as one of several processes; writes down what it ends with."""
     join(meeting, rank, world_size)
-    fit = fit_points(rank, world_size)
+    fit = fit_points(rank, world_size, **changes)
     torch.save(fit.loss.state_dict(), f"{out}/{rank}.pt")
     distributed.destroy_process_group()
 

@@ -21,7 +21,10 @@ from zoo.training.run_folder import RunFolder
 from zoo.training.weights import Weights
 
 # When a run is resumed. A rate or a bound of gradients that diverged can be made smaller.
-MAY_CHANGE = ("epochs", "steps", "log_every", "save_every", "histograms", "learning_rate", "clip")
+MAY_CHANGE = (
+    *("epochs", "steps", "patience", "log_every", "save_every", "histograms"),
+    *("learning_rate", "clip", "skip_above"),
+)
 
 
 def configuration(experiment: Experiment, data: ImageData, **settings: Any) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def limited(changes: Mapping[str, Any]) -> dict[str, Any]:
 def start(source: RunFolder, system: System) -> dict[str, Any]:
     """The state in which a finetuning of `source` begins: the last one of `source`.
 
-    Its best epoch is not taken along: finetuning chooses its own.
+    Its best epoch is not taken along: finetuning chooses its own, and its own end.
 
     Raises:
         CheckpointError: if `source` has no checkpoint, a damaged one, or one of another system.
@@ -60,7 +60,8 @@ def start(source: RunFolder, system: System) -> dict[str, Any]:
     state = load_latest(source.checkpoints)
     with matching_checkpoint():
         system.loss().load_state_dict(state["loss"])
-    return {**state, "start": state["step"], "best": None}
+    step = state["step"]
+    return {**state, "start": step, "best": None, "stopping": {"highest_at": step, "offered_at": step}}
 
 
 def require_finetuning_of(folder: RunFolder, source: RunFolder) -> None:

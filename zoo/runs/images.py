@@ -51,15 +51,16 @@ def require_fit(system: System, data: ImageData) -> None:
 
 
 def require_choice(experiment: Experiment, data: ImageData) -> None:
-    """Check that there are images to choose the best epoch by, where that is asked for.
+    """Check that there are images to choose the best epoch or the last one by, where that is asked for.
 
     Raises:
         UsageError: if there are not.
     """
-    if experiment.option("choose") == "best" and not len(data.validation):
+    wanted = experiment.option("choose") == "best" or experiment.option("patience") is not None
+    if wanted and not len(data.validation):
         raise UsageError(
-            f"choose=best takes the epoch with the best validation ELBO, and {data.name} has no validation "
-            "images here: add --set validation=N, or --set choose=last"
+            f"choose=best and patience go by the validation ELBO, and {data.name} has no validation images "
+            "here: add --set validation=N, or --set choose=last --set patience=none"
         )
 
 

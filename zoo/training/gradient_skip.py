@@ -44,3 +44,7 @@ class GradientSkip(nn.Module):
         taken = taken & norm.isfinite()
         self.in_a_row.copy_(torch.where(taken, 0, self.in_a_row + 1))
         return taken
+
+    def has_patience(self) -> Tensor:
+        """Whether no more than `patience` updates were left out in a row; never false of finite gradients."""
+        return self.in_a_row <= self.patience

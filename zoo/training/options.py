@@ -25,6 +25,9 @@ class TrainingOptions:
         learning_rate_floor: below which it does not decay.
         cosine: whether the rate falls to its floor along half a cosine over the steps of the run instead.
         clip: largest gradient norm; none for no clipping.
+        skip_above: gradient norm from which a step leaves the parameters as they are (before clipping; at
+            most 100 steps in a row); none for no limit.
+        accumulate: parts in which a step takes its images, one after another, for memory.
         ema: decay per step of the averaged parameters, with which a run is evaluated; smaller in the first
             steps; 0 for no average.
         log_every: steps between two points of the curves.
@@ -32,6 +35,7 @@ class TrainingOptions:
         histograms: whether parameters go to TensorBoard as histograms, an epoch each.
         compile: whether the whole loss is compiled (minutes at the start and where the run is resumed, then
             faster steps).
+        patience: epochs without a higher validation ELBO after which the run ends; none for no early end.
         choose: which parameters a run is evaluated with: its last, or those of the epoch with the best
             validation ELBO. (BIVA's published codes chose the epoch by the test set, which flatters it.)
     """
@@ -49,11 +53,14 @@ class TrainingOptions:
     learning_rate_floor: float = 0.0
     cosine: bool = False
     clip: float | None = None
+    skip_above: float | None = None
+    accumulate: int = 1
     ema: float = 0.0
     log_every: int = 50
     save_every: int | None = None
     histograms: bool = False
     compile: bool = False
+    patience: int | None = None
     choose: Literal["last", "best"] = "last"
 
     def __post_init__(self) -> None:
@@ -62,7 +69,7 @@ class TrainingOptions:
         Raises:
             UsageError: naming the option.
         """
-        for name in ("epochs", "steps", "batch_size", "log_every", "save_every"):
+        for name in ("epochs", "steps", "batch_size", "accumulate", "patience", "log_every", "save_every"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} >= 1", value)
         betas = self.betas
@@ -75,6 +82,8 @@ class TrainingOptions:
         floor = self.learning_rate_floor
         require(0 <= floor <= rate, "0 <= learning_rate_floor <= learning_rate", floor)
         require(self.clip is None or self.clip > 0, "clip > 0, or none", self.clip)
+        skip = self.skip_above
+        require(skip is None or skip > 0, "skip_above > 0, or none", skip)
         require(0 <= self.ema < 1, "0 <= ema < 1", self.ema)
         decay = self.learning_rate_decay
         require(0 < decay <= 1, "0 < learning_rate_decay <= 1", decay)

@@ -22,8 +22,11 @@ from torch import Tensor, nn
 from zoo.errors import CheckpointError, Interrupted, NonFiniteError, UsageError
 from zoo.infer.compilation import compile_loss
 from zoo.training import parallel
+from zoo.training.accumulation import backward
 from zoo.training.average import ParameterAverage
 from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
+from zoo.training.early_stopping import EarlyStopping
+from zoo.training.gradient_skip import GradientSkip
 from zoo.training.logger import Logger, NullLogger
 from zoo.training.optimizers import learning_rate, optimizer
 from zoo.training.options import TrainingOptions
@@ -63,7 +66,8 @@ class Trainer:
         average: its exponential moving average, or None.
         step: steps done.
         start: the step at which the run began; not 0 where it finetunes another run.
-        best: the highest figure offered so far (`offer`), None before the first.
+        best: the highest figure offered so far (`offer`), None before the first; where the best are chosen.
+        stopping: when figures last rose.
         logger: TensorBoard and the metrics file, or nothing.
     """
 
@@ -87,13 +91,15 @@ class Trainer:
             raise UsageError("nothing to train: model and guide must be nn.Modules with parameters")
         if options.compile and parallel.world_size() > 1:
             raise UsageError("expected compile=false with several processes, which train eagerly; got true")
-        if options.choose == "best":
+        if options.choose == "best" or options.patience is not None:
             self._require_choice()
         self.optimizer = optimizer(self.parameters, options)
+        self.skip = GradientSkip(options.skip_above).to(device) if options.skip_above else None
         self.average = ParameterAverage(loss, options.ema) if options.ema else None
         self.run_loss: Any = parallel.synchronised(loss)
         self.step = self.start = 0
         self.best: float | None = None
+        self.stopping = EarlyStopping()
         self.logger: Any = NullLogger()
         self._request = StopRequest()
         self._any_process = parallel.AnyProcess()
@@ -122,7 +128,7 @@ class Trainer:
         shown = None if self.leads else io.StringIO()
         progress = Progress(self.total_steps, self.step, stream=shown)
         with progress, self._logger() as self.logger, StopRequest() as self._request:
-            while self.step < self.total_steps and not self._stopping:
+            while not self._over() and not self._stopping:
                 self._epoch(self.step // len(self.batches), progress)
             self._checkpoint()
             if self._stopping or self._any_process.collect() or self._request.received:
@@ -132,8 +138,10 @@ class Trainer:
     def offer(self, figure: float) -> None:
         """Keep the parameters as they are now, where the best are chosen and `figure` is the highest so far.
 
-        For a callback, which knows what is a good model: the ELBO of validation images, say.
+        For a callback, which knows what is a good model: the ELBO of validation images, say. Where there is a
+        `patience`, the run ends when the figures have not risen for so many epochs.
         """
+        self.stopping.offer(self.step, figure)
         better = self.best is None or figure > self.best
         if self.options.choose != "best" or self.folder is None or math.isnan(figure) or not better:
             return
@@ -161,9 +169,11 @@ class Trainer:
             "step": self.step,
             "start": self.start,
             "best": self.best,
+            "stopping": self.stopping.state_dict(),
             "loss": self.loss.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "skip": None if self.skip is None else self.skip.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -177,7 +187,10 @@ class Trainer:
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.skip is not None and state.get("skip") is not None:
+                self.skip.load_state_dict(state["skip"])
             self.step, self.start = operator.index(state["step"]), operator.index(state.get("start", 0))
+            self.stopping.load_state_dict(state.get("stopping", {}))
             best = state.get("best")
             self.best = None if best is None else float(best)
 
@@ -185,17 +198,31 @@ class Trainer:
         """One step on a batch; returns the loss and the gradient's norm, on the device."""
         self._schedule()
         self.optimizer.zero_grad(set_to_none=True)
-        value = self.run_loss(x)
-        value.backward()
+        value = backward(self.run_loss, self.loss, x, parts=self.options.accumulate)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.options.clip or math.inf)
-        self._finite &= torch.isfinite(norm) & torch.isfinite(value.detach())
-        if self.device.type == "cpu":  # elsewhere reading a number would wait for the device
-            self._require_finite()
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update_parameters(self.loss)
+        measured = {"loss": value, "gradient_norm": norm}
+        if self.skip is not None:
+            measured["skipped"] = ~self.skip.takes(norm)
+        self._watch(measured)
+        if self.skip is None or not measured["skipped"]:
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.loss)
         self.step += 1
-        return {"loss": value.detach(), "gradient_norm": norm}
+        return measured
+
+    def _watch(self, measured: dict[str, Tensor]) -> None:
+        """Remember whether all was finite: every step that was taken, and one of the last of those skipped.
+
+        Raises:
+            NonFiniteError: if it was not, on a CPU; elsewhere reading a number would wait for the device.
+        """
+        finite = torch.isfinite(measured["gradient_norm"]) & torch.isfinite(measured["loss"])
+        if self.skip is not None:
+            finite = finite | (measured["skipped"] & self.skip.has_patience())
+        self._finite &= finite
+        if self.device.type == "cpu":
+            self._require_finite()
 
     def _chosen(self) -> Any:
         """The loss with the parameters of the best epoch, where there is one; else `evaluated`."""
@@ -208,11 +235,15 @@ class Trainer:
         return chosen
 
     def _require_choice(self) -> None:
-        if self.leads and (self.folder is None or not self.callbacks):
+        if self.leads and not self.callbacks:
             raise UsageError(
-                'choose="best" keeps the best parameters in the run\'s folder, and a callback says which '
-                "they are: give both, run=RunFolder.create(...), callbacks=[...] with one that calls "
-                "trainer.offer(figure)"
+                'choose="best" and patience go by what a callback says of each epoch: give callbacks=[...] '
+                "with one that calls trainer.offer(figure)"
+            )
+        if self.leads and self.options.choose == "best" and self.folder is None:
+            raise UsageError(
+                'choose="best" keeps the best parameters in the run\'s folder: give one, '
+                "run=RunFolder.create(...)"
             )
 
     def _epoch(self, epoch: int, progress: Progress) -> None:
@@ -258,15 +289,22 @@ class Trainer:
     def _ends(self) -> bool:
         """Whether the run is over, or a signal has asked for its end; all processes agree."""
         self._stopping = self._any_process(self._request.received)
-        return self._stopping or self.step >= self.total_steps
+        return self._stopping or self._over()
+
+    def _over(self) -> bool:
+        """Whether all steps are done, or the figures that were offered rise no more."""
+        patience = self.options.patience
+        exhausted = patience is not None and self.stopping.stale >= patience * len(self.batches)
+        return exhausted or self.step >= self.total_steps
 
     def _end_of_epoch(self) -> None:
-        if not self.leads:
-            return
-        for callback in self.callbacks:
-            callback(self)
-        if self.options.histograms:
-            self.logger.histograms(self.step, dict(self.loss.named_parameters()))
+        if self.leads:
+            for callback in self.callbacks:
+                callback(self)
+            if self.options.histograms:
+                self.logger.histograms(self.step, dict(self.loss.named_parameters()))
+        if self.options.patience is not None:
+            self.stopping.share(self.device)
 
     def _saves(self) -> bool:
         """Whether a checkpoint is due; the last step's is saved at the end."""
