@@ -3,6 +3,7 @@
 # make kernels  a part of the laws again, as on processors with less than this one
 # make faults kills, damage, full disks and wrong inputs, counted (FAULTS="kills damage --share 0.1" for fewer)
 # make bench  step times beside hand-written PyTorch and other libraries' flows
+# make bench-gpu  training steps on a GPU: images/s, memory, arithmetic
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ DEMO := runs/demo
 # One thread: two busy cores run a small model faster one thread a process, and results do not depend on them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test kernels faults bench clean
+.PHONY: demo test kernels faults bench bench-gpu clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +49,9 @@ bench: $(VENV)/installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m tests.benchmarks.single_pass
 	$(BIN)/python -W ignore -m tests.benchmarks.flows_against_peers
+
+bench-gpu: $(VENV)/installed-dev
+	$(BIN)/python -m tests.benchmarks.gpu
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

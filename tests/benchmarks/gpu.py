@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
 
-SYSTEMS = {
+SYSTEMS = {  # and images of a batch
     "biva_mnist_paper": 48,
     "biva_cifar10_paper": 48,
     "nvae_mnist_paper": 100,
