@@ -10,13 +10,13 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.faults import damage, elastic, endings, memory, mistakes, moments, systems
 from tests.faults.tally import HEADER, Tally
 
-FAULTS: dict[str, tuple[Callable[[int, Path, random.Random], list[Tally]], int]] = {
+FAULTS: dict[str, tuple[Callable[[int, Path, random.Random], Iterable[Tally]], int]] = {
     "kills": (endings.kills, 200),
     "stops": (endings.stops, 20),
     "elastic": (elastic.restarts, 3),
@@ -45,10 +45,10 @@ def main() -> None:
         fault, full = FAULTS[name]
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            tallies = fault(max(1, round(options.share * full)), Path(folder), random.Random(options.seed))
-        for tally in tallies:
-            print(tally.row(), flush=True)
-            wrong += tally.mistakes
+            count = max(1, round(options.share * full))
+            for tally in fault(count, Path(folder), random.Random(options.seed)):
+                print(tally.row(), flush=True)
+                wrong += tally.mistakes
         print(f"<!-- {name}: {time.monotonic() - began:.0f} s -->", flush=True)
     print("\n".join(wrong))
     raise SystemExit(bool(wrong))

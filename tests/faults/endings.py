@@ -4,6 +4,7 @@ import random
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults import systems
@@ -14,15 +15,13 @@ from tests.training import runs
 GRACE = 30.0  # seconds between torchrun's SIGTERM to the processes that are left and its SIGKILL
 
 
-def kills(count: int, folder: Path, rng: random.Random) -> list[Tally]:
+def kills(count: int, folder: Path, rng: random.Random) -> Iterator[Tally]:
     """SIGKILL at random times."""
     names = [*SYSTEMS, FINETUNED, TWO]
     share = [count // len(names) + (i < count % len(names)) for i in range(len(names))]
-    return [
-        _ended(name, n, folder / f"kills-{i}", rng, signal.SIGKILL)
-        for i, (name, n) in enumerate(zip(names, share, strict=True))
-        if n
-    ]
+    for i, (name, n) in enumerate(zip(names, share, strict=True)):
+        if n:
+            yield _ended(name, n, folder / f"kills-{i}", rng, signal.SIGKILL)
 
 
 def stops(count: int, folder: Path, rng: random.Random) -> list[Tally]:
