@@ -8,6 +8,7 @@ python -m tests.faults kills damage        # some of them
 import argparse
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -40,7 +41,7 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     systems.preload()
     print(HEADER, flush=True)
-    wrong: list[str] = []
+    wrong = 0
     for name in options.names or FAULTS:
         fault, full = FAULTS[name]
         began = time.monotonic()
@@ -48,9 +49,10 @@ def main() -> None:
             count = max(1, round(options.share * full))
             for tally in fault(count, Path(folder), random.Random(options.seed)):
                 print(tally.row(), flush=True)
-                wrong += tally.mistakes
+                for mistake in tally.mistakes:
+                    print(mistake, file=sys.stderr, flush=True)
+                wrong += len(tally.mistakes)
         print(f"<!-- {name}: {time.monotonic() - began:.0f} s -->", flush=True)
-    print("\n".join(wrong))
     raise SystemExit(bool(wrong))
 
 

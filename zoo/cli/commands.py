@@ -1,7 +1,8 @@
 """The commands of the command line: each opens a run, calls it and prints."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def evaluate(options: argparse.Namespace) -> int:
     chosen = _of_method(options)
     run = _open(options)
     estimate = run.anneal if options.method == "ais" else run.evaluate
-    with parallel.process_group(run.device):
+    with _together(run):
         found = estimate(**chosen, images=options.images, split=options.split, seed=options.seed)
         leads = parallel.rank() == 0
     if not leads:
@@ -188,11 +189,19 @@ def _of_method(options: argparse.Namespace) -> dict[str, Any]:
     return _without_none({name: getattr(options, name) for name in methods[options.method]})
 
 
+@contextmanager
+def _together(run: Run) -> Iterator[None]:
+    """Join the processes that torchrun started; the first reads or fetches the images before the others."""
+    with parallel.process_group(run.device):
+        parallel.on_rank_zero(lambda: run.data)
+        yield
+
+
 def _train(run: Run, options: argparse.Namespace) -> int:
     _require_counts(options)
-    if options.images is not None:  # before the hours of training
-        require_images(run.data, "test", options.images)
-    with parallel.process_group(run.device):
+    with _together(run):
+        if options.images is not None:  # before the hours of training
+            require_images(run.data, "test", options.images)
         result = run.train()
         if run.leads:
             _report_training(run, result, options)

@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
@@ -21,6 +22,9 @@ from zoo.ranks import world_size as world_size
 from zoo.training.progress import Progress
 
 T = TypeVar("T")
+
+# While the first validates, pictures or fetches images; a process that ends is noticed at once.
+PATIENCE_WITH_FIRST = timedelta(hours=2)
 
 # What gloo and NCCL say in the processes that are left when one has ended.
 LOST = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "Broken pipe", "NCCL")
@@ -39,7 +43,8 @@ def process_group(device: torch.device) -> Iterator[None]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)  # objects are gathered through the current device
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=PATIENCE_WITH_FIRST)
     try:
         yield
     finally:
