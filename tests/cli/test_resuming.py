@@ -11,6 +11,7 @@ import pytest
 from tests.training.runs import Command, metrics, same, signal_in_step, state
 from zoo.cli import main as cli
 from zoo.data.protocol import Protocol
+from zoo.runs import run
 from zoo.runs.monitor import Monitor
 from zoo.runs.run import Run
 from zoo.training import trainer
@@ -143,7 +144,7 @@ def test_a_smaller_learning_rate_is_taken_and_recorded(zoo, finished):
 PHASES = {
     "imports": ("train", signal.SIGINT, importlib, "import_module"),
     "data": ("train", signal.SIGTERM, Protocol, "load"),
-    "preparation": ("train", signal.SIGINT, Run, "_prepared"),
+    "preparation": ("train", signal.SIGINT, run, "prepared"),
     "validation": ("train", signal.SIGTERM, Monitor, "__call__"),
     "the last save": ("train", signal.SIGTERM, trainer, "save_checkpoint"),
     "evaluation": ("train", signal.SIGINT, Run, "evaluate"),

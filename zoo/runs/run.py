@@ -5,7 +5,6 @@ run.train()
 Run.open("runs/demo").evaluate(samples=1000)
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +15,13 @@ from torch import Tensor
 
 from zoo.analysis.anomaly import Report, chosen_layers, compare
 from zoo.analysis.sampling import sample
-from zoo.data import Batches, ImageData
+from zoo.data import ImageData
 from zoo.data.protocol import Protocol
 from zoo.errors import UsageError
 from zoo.experiments import Experiment, find
 from zoo.experiments.records import Record
 from zoo.infer.annealed import annealed_log_likelihood
 from zoo.infer.importance import log_likelihood
-from zoo.infer.initialisation import initialise
 from zoo.runs import finetuning, outputs
 from zoo.runs.configuration import (
     configuration,
@@ -33,21 +31,19 @@ from zoo.runs.configuration import (
     require_same,
     require_same_images,
 )
-from zoo.runs.images import require_choice, require_fit, require_images, require_memory
-from zoo.runs.monitor import Monitor, side_by_side
+from zoo.runs.images import require_images
+from zoo.runs.monitor import side_by_side
+from zoo.runs.preparation import initialise_on, monitor, prepared, record_changes
 from zoo.runs.report import Evaluation, advancing, require_resolved
 from zoo.runs.system import System
 from zoo.runs.trained import exported, opened, record_of, trained_system
-from zoo.seeds import mixed_seed, seeded_generator
 from zoo.training import parallel
-from zoo.training.checkpoint import has_checkpoint, load_latest, save_checkpoint
+from zoo.training.checkpoint import has_checkpoint, save_checkpoint
 from zoo.training.fit import fit
 from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
 from zoo.training.trainer import Fit
 from zoo.training.weights import Precision, Weights, require_weights_place, save_weights
-
-INITIALISING = 50  # training images of a data-dependent initialisation
 
 
 class Run:
@@ -215,16 +211,16 @@ class Run:
             changed = require_same(self._folder.config, config, self.path)
         with parallel.process_group(self.device):
             self.leads = parallel.rank() == 0
-            system, batches = self._prepared()
+            system, batches = prepared(self.experiment, self.data, seed=self.seed, device=self.device)
             start = self._start(system)
             if self._folder is None:
                 parallel.on_rank_zero(lambda: RunFolder.create(self.path, config))
             if start is not None:
                 parallel.on_rank_zero(lambda: save_checkpoint(self.folder.last_checkpoint, start))
             if not has_checkpoint(self.folder.checkpoints):
-                self._initialise(system)
+                initialise_on(system, self.data, seed=self.seed, device=self.device)
             if changed:
-                parallel.on_rank_zero(lambda: self._record(changed))
+                parallel.on_rank_zero(lambda: record_changes(self.folder, changed))
             outputs.name_charts(self.folder)
             result = fit(
                 system.model,
@@ -235,19 +231,13 @@ class Run:
                 seed=self.seed,
                 run=self.folder,
                 resume=True,
-                callbacks=[self._monitor(system)],
+                callbacks=[monitor(system, self.data, self.protocol)],
                 options=self.experiment.training(),
             )
             parallel.copy_first(result.evaluated)
         system.model, system.guide = result.evaluated.model, result.evaluated.guide
         self.system = system
         return result
-
-    def _record(self, changed: Mapping[str, Any]) -> None:
-        """Write changed options into config.json, with the step from which they hold."""
-        begun = has_checkpoint(self.folder.checkpoints)
-        step = load_latest(self.folder.checkpoints)["step"] if begun else 0
-        self.folder.change_options(step, changed)
 
     def evaluate(
         self,
@@ -410,53 +400,9 @@ class Run:
             settings["finetuned_from"] = str(self.source.path.absolute())
         return configuration(self.experiment, self.data, **settings)
 
-    def _prepared(self) -> tuple[System, Batches]:
-        """The system with fresh parameters, and its batches."""
-        require_memory(self.experiment, self.data.image_shape)
-        torch.manual_seed(self.seed)
-        system = System(self.experiment, self.data.image_shape)
-        require_fit(system, self.data)
-        require_choice(self.experiment, self.data)
-        if self.experiment.begin is not None:
-            self.experiment.begin(system)
-        system.objective.prepare(system.model, self.data, system.encoding)
-        batches = Batches(
-            self.data.train,
-            min(self.experiment.option("batch_size"), len(self.data.train)),
-            encoding=system.encoding,
-            levels=self.data.levels,
-            seed=self.seed,
-            rank=parallel.rank(),
-            world_size=parallel.world_size(),
-        )
-        return system, batches.to(self.device)
-
     def _start(self, system: System) -> dict[str, Any] | None:
         """The state to begin with: of the run that this one finetunes, before its first step."""
         begun = self._folder is not None and has_checkpoint(self._folder.checkpoints)
         if self.source is None or begun:
             return None
         return finetuning.start(self.source, system)
-
-    def _initialise(self, system: System) -> None:
-        """Data-dependent initialisation of weight-normalised layers, if there are any (`zoo.initialise`).
-
-        Raises:
-            UsageError: if there are too few images.
-        """
-        generator = seeded_generator("initialisation", self.seed)
-        chosen = torch.randperm(len(self.data.train), generator=generator)[:INITIALISING]
-        x = system.encoding(self.data.train[chosen], self.data.levels, generator).to(self.device)
-        torch.manual_seed(mixed_seed("initialisation", self.seed))
-        try:
-            initialise(system.model.to(self.device), system.guide.to(self.device), x)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-
-    def _monitor(self, system: System) -> Monitor:
-        x = self.protocol.held_out(self.data, "validation", system.encoding)
-        steps, batch = self.experiment.option("steps"), self.experiment.option("batch_size")
-        epochs = self.experiment.option("epochs")
-        if steps is not None:
-            epochs = math.ceil(steps * batch / len(self.data.train))
-        return Monitor(system, x, self.data.validation_labels, epochs)
