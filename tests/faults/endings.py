@@ -38,30 +38,34 @@ def _ended(name: str, count: int, folder: Path, rng: random.Random, number: sign
     life = _Two if name == TWO else _One
     code, said = life(systems.training(name, folder / "reference")).end()
     assert code == 0, said
-    seconds, slowest, done, run = time.monotonic() - began, 0.0, 0, 0
+    seconds, sent, slowest, done, run = time.monotonic() - began, began, 0.0, 0, 0
     while done < count or (folder / f"{run}").exists():
         out = folder / f"{run}"
         whole, began = not out.exists(), time.monotonic()
         process = life(systems.training(name, out))
         if done < count:
             process.wait(rng.uniform(0, seconds))
+            sent = time.monotonic()
             process.signal(number, rng)
-        sent = time.monotonic()
         code, said = process.end()
         ended_by_it = code in ((-number,) if number == signal.SIGKILL else (75, -number))
         if whole and code == 0:  # the reference may have taken longer: it imported
             seconds = min(seconds, time.monotonic() - began)
         done += ended_by_it
         slowest = max(slowest, time.monotonic() - sent) if ended_by_it else slowest
-        if code == 0:
-            wrong = systems.differences(out, folder / "reference")
-            tally.add("wrong" if wrong else "identical", f"run {run} differs in {wrong}")
-        elif not ended_by_it or "Traceback" in said:
-            tally.add("wrong", f"run {run}: exit code {code}: {said[-300:]}")
-        if code == 0 or not ended_by_it:
-            run += 1
+        _judge(tally, out, code, said, ended_by_it)
+        run += code == 0 or not ended_by_it
     tally.note = f"{run} runs, each compared whole; ended within {slowest:.1f} s"
     return tally
+
+
+def _judge(tally: Tally, run: Path, code: int, said: str, ended_by_it: bool) -> None:
+    """Compare a run that has reached its end; one that ended otherwise did so by the signal, in a line."""
+    if code == 0:
+        wrong = systems.differences(run, run.parent / "reference")
+        tally.add("wrong" if wrong else "identical", f"run {run.name} differs in {wrong}")
+    elif not ended_by_it or "Traceback" in said:
+        tally.add("wrong", f"run {run.name}: exit code {code}: {said[-300:]}")
 
 
 class _One:

@@ -37,6 +37,7 @@ def _elsewhere(function: Any, argument: int) -> float:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(function, argument, sender))
     process.start()
+    sender.close()  # or a process that fails would be waited for
     value: float = receiver.recv()
     process.join()
     return value
@@ -49,9 +50,7 @@ def _answer(function: Any, argument: int, sender: Any) -> None:
 
 def _growth(steps: int) -> float:
     seen: list[int] = []
-    runs.fit_digits(
-        None, callbacks=[lambda trainer: seen.append(_resident())], epochs=None, steps=steps, log_every=100
-    )
+    runs.fit_digits(None, callbacks=[lambda trainer: seen.append(_resident())], steps=steps, log_every=100)
     return float(max(seen) - max(seen[: max(1, len(seen) // 5)]))
 
 

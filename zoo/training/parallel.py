@@ -120,7 +120,9 @@ class AnyProcess:
     """
 
     def __init__(self) -> None:
-        self._group: Any = distributed.new_group(backend="gloo") if world_size() > 1 else None
+        self._group: Any = (
+            distributed.new_group(backend="gloo", timeout=PATIENCE_WITH_FIRST) if world_size() > 1 else None
+        )
         self._flag = torch.zeros((), dtype=torch.int32)
         self._pending: Any = None
 
