@@ -18,6 +18,11 @@ def pretrained() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob(f"*{WEIGHTS}"))}
 
 
+def called(path: str | Path) -> str:
+    """How a run is named where figures are shown: by name, where its weights come with the zoo."""
+    return Path(path).stem if Path(path).parent == FOLDER else str(path)
+
+
 def is_weights(run: str | Path) -> bool:
     """Whether that is a weights file, a folder that holds one and no run, or a repository of the hub."""
     path = Path(run)

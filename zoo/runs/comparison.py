@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from zoo.errors import UsageError
+from zoo.experiments.pretrained import called
 from zoo.infer.importance import stderr
 from zoo.runs.images import require_images
 from zoo.runs.report import Evaluation
@@ -28,7 +29,7 @@ class Comparison:
     """Figures of several runs on the same images.
 
     Attributes:
-        evaluations: of each run, by its path; the first is the one that the others are compared with.
+        evaluations: of each run, by its path or name; the first is the one that the others are compared with.
     """
 
     evaluations: Mapping[str, Evaluation]
@@ -104,7 +105,7 @@ def compare(
         UsageError: for fewer than two runs, for one given twice, or for runs whose figures do not compare,
             saying how they differ.
     """
-    opened = {str(run.path): run for run in (r if isinstance(r, Run) else Run.open(r) for r in runs)}
+    opened = {called(run.path): run for run in (r if isinstance(r, Run) else Run.open(r) for r in runs)}
     if len(opened) < 2 or len(opened) < len(runs):
         raise UsageError(
             f"expected two or more runs to compare, each once; got {', '.join(opened) or 'none'}"
@@ -133,7 +134,8 @@ def require_comparable(first: Run, other: Run) -> None:
     ]
     if differ:
         raise UsageError(
-            f"{other.path} does not compare with {first.path}: {'; '.join(differ)}; take runs of one protocol"
+            f"{called(other.path)} does not compare with {called(first.path)}: {'; '.join(differ)}; take "
+            "runs of one protocol"
         )
 
 

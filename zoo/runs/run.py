@@ -19,6 +19,7 @@ from zoo.data import ImageData
 from zoo.data.protocol import Protocol
 from zoo.errors import UsageError
 from zoo.experiments import Experiment, find
+from zoo.experiments.pretrained import called
 from zoo.experiments.records import Record
 from zoo.infer.annealed import annealed_log_likelihood
 from zoo.infer.importance import log_likelihood
@@ -142,8 +143,8 @@ class Run:
 
     def _no_folder(self) -> UsageError:
         return UsageError(
-            f"expected a run folder; got {self.path}, which holds weights without what training needs: "
-            f"zoo train {self.experiment.name}"
+            f"expected a run folder; got {called(self.path)}, which holds weights without what training "
+            f"needs: zoo train {self.experiment.name}"
         )
 
     @property
