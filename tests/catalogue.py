@@ -255,6 +255,7 @@ WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
 
 SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with counts
     "vae_mlp": {"hidden": (4,)},
+    "vae_auxiliary": {"hidden": 4},
     "iwae2": {"hidden": (4, 4)},
     "iwae": {"hidden": (4,)},
     "vamp_vae": {"hidden": (4, 4), "num_pseudo_inputs": 3},

@@ -14,6 +14,7 @@ from .infer.annealed import AnnealedLogLikelihood as AnnealedLogLikelihood
 from .infer.annealed import Bracket as Bracket
 from .infer.annealed import annealed_log_likelihood as annealed_log_likelihood
 from .infer.annealed import bracket_log_likelihood as bracket_log_likelihood
+from .infer.auxiliary import AuxiliaryGuide as AuxiliaryGuide
 from .infer.capacity import CapacityELBO as CapacityELBO
 from .infer.channel_free_bits import ChannelFreeBits as ChannelFreeBits
 from .infer.compilation import compile_loss as compile_loss
@@ -45,7 +46,7 @@ from .models.autoregressive import AutoregressiveDensity as AutoregressiveDensit
 from .models.autoregressive import NoLatents as NoLatents
 from .models.auxiliary import ADGM as ADGM
 from .models.auxiliary import SDGM as SDGM
-from .models.auxiliary import AuxiliaryGuide as AuxiliaryGuide
+from .models.auxiliary_vae import AuxiliaryVAE as AuxiliaryVAE
 from .models.biva import BIVA as BIVA
 from .models.biva import BIVAGuide as BIVAGuide
 from .models.flow_density import FlowDensity as FlowDensity

@@ -65,7 +65,23 @@ def with_posterior(name: str) -> list[Experiment]:
     ]
 
 
+AUXILIARY = "zoo.models.auxiliary_vae.auxiliary_vae"
+
 EXPERIMENTS = [
+    Experiment(
+        "vae_auxiliary_digits",
+        "dense VAE of IWAE's networks, auxiliary variable in the guide, 8x8 digits",
+        Config(AUXILIARY, latent=16, auxiliary=16, hidden=100),
+        **ON_DIGITS,
+        objective=elbo(),
+    ),
+    Experiment(
+        "vae_auxiliary_mnist",
+        "dense VAE of IWAE's networks, auxiliary variable in the guide, dynamically binarised MNIST",
+        Config(AUXILIARY),
+        **ON_MNIST,
+        objective=elbo(),
+    ),
     *(experiment for name in POSTERIORS for experiment in with_posterior(name)),
     Experiment(
         "vae_mlp_digits",

@@ -6,8 +6,7 @@ both    q(a, y, z | x)  = q(a | x) q(y | a, x) q(z | a, y, x)
 
 The auxiliary variable a makes q(z | x, y) = ∫ q(a | x) q(z | a, y, x) da as rich as a mixture. In ADGM p(a
 | .) says nothing of the images, whose law is that of M2; it is there to keep the bound tight. The sites are
-``y``, one-hot, ``z``, ``a`` and ``x``. a is drawn before the model runs, so its KL is estimated by Monte
-Carlo.
+``y``, one-hot, ``z``, ``a`` and ``x``; the guide is `zoo.AuxiliaryGuide`.
 """
 
 from collections.abc import Sequence
@@ -18,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
-from zoo.infer.guides import Guide
+from zoo.infer.auxiliary import AuxiliaryGuide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense
 from zoo.nn.layers import Shape
 from zoo.parts.labels import Classes, LabelHead, UniformLabels
 from zoo.parts.likelihoods import BernoulliLikelihood
-from zoo.parts.posteriors import Features, NormalHead
+from zoo.parts.posteriors import Features, NormalHead, SeesImage
 from zoo.parts.priors import StandardNormal
 from zoo.settings import Encoder, Likelihood, construct, passes_on
 
@@ -73,59 +72,6 @@ class SDGM(Auxiliary):
             zy = self.above(batch_size(x, n))
             a = latent("a", self.auxiliary(zy))  # p(a | y, z)
             return pyro.sample("x", self.likelihood(torch.cat([a, zy], dim=1)), obs=x)  # p(x | a, y, z)
-
-
-class AuxiliaryGuide(Guide):
-    """q(a | x) q(y | a, x) q(z | a, y, x).
-
-    Args:
-        encoder: x to features f (B, F), of which all posteriors are made.
-        auxiliary: head, q(a | f).
-        label: head, q(y | [f, a]).
-        latent: head, q(z | [f, a, y]).
-        model: see `Guide`.
-    """
-
-    def __init__(
-        self, encoder: nn.Module, auxiliary: Any, label: nn.Module, latent: nn.Module, *, model: Any = None
-    ) -> None:
-        super().__init__(model)
-        self.encoder, self.auxiliary, self.label, self.latent = encoder, auxiliary, label, latent
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The features of x and the parameters of q(a | x)."""
-        f = self.encoder(x)
-        return f, self.auxiliary.encode(f)
-
-    def bottom_up(self, features: Any) -> Tensor:
-        """Sample a ~ q(a | x); returns [f, a]."""
-        f, parameters = features
-        with batch_plate():
-            a = pyro.sample("a", self.auxiliary.distribution(parameters))
-        return torch.cat([f, a], dim=1)
-
-    def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
-        """q(y | a, x), or q(z | a, y, x) with h = y."""
-        if name == "y":
-            return self.label(features)
-        return self.latent(torch.cat([features, h], dim=1))
-
-
-class SeesImage(nn.Module):
-    """A head of an image x and a vector b: head([net(x), b]).
-
-    Args:
-        net: x to features (B, F).
-        head: called with (B, F + D).
-    """
-
-    def __init__(self, net: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.net, self.head = net, head
-
-    def forward(self, x: Tensor, b: Tensor) -> Any:
-        """p(a | x, b)."""
-        return self.head(torch.cat([self.net(x), b], dim=1))
 
 
 def adgm(
@@ -183,6 +129,6 @@ def _guide(
 ) -> AuxiliaryGuide:
     (features,) = encoder.out_shape
     of_a = NormalHead(Features((features,)), auxiliary)
-    label = LabelHead(dense((features + auxiliary,), hidden), classes)
-    posterior = NormalHead(dense((features + auxiliary + classes,), hidden), latent)
-    return AuxiliaryGuide(encoder, of_a, label, posterior, model=model)
+    of_y = LabelHead(dense((features + auxiliary,), hidden), classes)
+    of_z = NormalHead(dense((features + auxiliary + classes,), hidden), latent)
+    return AuxiliaryGuide(encoder, of_a, {"y": of_y, "z": of_z}, model=model)

@@ -26,6 +26,7 @@ __all__ = [
     "Features",
     "FullCovarianceHead",
     "NormalHead",
+    "SeesImage",
     "Transformed",
     "Unconditional",
     "distribution_of",
@@ -160,6 +161,23 @@ class Behind(nn.Module):
     def forward(self, b: Tensor) -> Any:
         """p(a | b)."""
         return self.head(self.net(b))
+
+
+class SeesImage(nn.Module):
+    """A head of an image x and a vector b: head([net(x), b]).
+
+    Args:
+        net: x to features (B, F).
+        head: called with (B, F + D).
+    """
+
+    def __init__(self, net: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.net, self.head = net, head
+
+    def forward(self, x: Tensor, b: Tensor) -> Any:
+        """p(a | x, b)."""
+        return self.head(torch.cat([self.net(x), b], dim=1))
 
 
 class Unconditional(nn.Module):
