@@ -6,6 +6,8 @@ import torch
 from tests.catalogue import IMAGE, images
 from zoo import ELBO, AR1Prior
 from zoo.models.delta_vae import delta_vae
+from zoo.nn.anti_causal import AntiCausalEncoder
+from zoo.parts.posteriors import SequenceHead
 
 
 def test_the_divergence_is_never_below_the_committed_rate():
@@ -22,6 +24,30 @@ def test_the_divergence_is_never_below_the_committed_rate():
         kl.mean().backward()
         optimizer.step()
     assert kl.mean() < delta + 0.1
+
+
+@pytest.mark.parametrize(("height", "steps"), [(6, 5), (6, 6), (6, 2), (9, 3), (17, 17), (1, 1)])
+def test_a_step_sees_all_rows_from_its_own_on_and_none_above(height, steps):
+    encoder = AntiCausalEncoder((2, height, 3), steps, channels=6).double()
+    head = SequenceHead(encoder, (3, steps)).double()
+    x = torch.randn(1, 2, height, 3, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda x: head(x).mean[0], x)  # (3, T, 1, 2, H, 3)
+    sees = jacobian.abs().amax((0, 2, 3, 5)) > 0  # step t, row
+    begins = torch.tensor([t * height // steps for t in range(steps)])
+    assert torch.equal(sees, torch.arange(height) >= begins[:, None])
+
+
+def test_there_are_at_most_as_many_steps_as_rows():
+    with pytest.raises(ValueError, match="expected 1 to 6 steps"):
+        AntiCausalEncoder((1, 6, 5), 7)
+
+
+def test_the_encoder_may_see_all_of_the_image():
+    """And then has no order of rows: its networks are those of a VAE."""
+    _, guide = delta_vae(IMAGE, latent=2, length=9, anti_causal=False, decoder_channels=4, strides=(2,))
+    x = images(dtype=torch.float32).requires_grad_()
+    guide.head(x).mean[0, :, -1].sum().backward()
+    assert (x.grad[0].abs().amax((0, 2)) > 0).all()
 
 
 def test_a_prior_without_correlation_commits_nothing():

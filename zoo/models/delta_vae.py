@@ -4,18 +4,20 @@ p(x, z) = p(z) prod_i p(x_i | x_<i, z),   z_t = a z_{t-1} + sqrt(1 - a^2) e_t
 q(z | x) = prod_t q(z_t | x)
 
 No product of normals is the autoregressive prior, so the KL is at least delta nats whatever is learned
-(`distributions.StationaryAR1.committed_rate`): a decoder however strong is given that much of the image. In
-the paper z_t sees only what of the image is still to come; here the encoder sees all of it at every t.
+(`distributions.StationaryAR1.committed_rate`): a decoder however strong is given that much of the image. As
+in the paper q(z_t | x) sees only what of the image is still to come, here the rows from t H / T on: what is
+above them the decoder knows already. With anti_causal=false it sees all of the image at every t.
 """
 
 from zoo.infer.guides import AmortizedGuide
 from zoo.models.vae import VAE
+from zoo.nn.anti_causal import AntiCausalEncoder
 from zoo.nn.causal import GatedPixelCNN
 from zoo.nn.convolutional import ConvDecoder, ConvEncoder
 from zoo.nn.layers import Shape
 from zoo.parts.families import Bernoullis
 from zoo.parts.likelihoods import AutoregressiveLikelihood, causal_network
-from zoo.parts.posteriors import NormalHead
+from zoo.parts.posteriors import NormalHead, SequenceHead
 from zoo.parts.priors import AR1Prior
 from zoo.settings import Family, Network, construct
 
@@ -25,6 +27,7 @@ def delta_vae(
     *,
     latent: int = 4,
     length: int = 8,
+    anti_causal: bool = True,
     slowest: float = 0.97,
     fastest: float = 0.5,
     decoder_channels: int = 32,
@@ -37,7 +40,8 @@ def delta_vae(
     Args:
         image_shape: (C, H, W).
         latent: D, dimensions of z_t.
-        length: T, of the sequence z_1 ... z_T.
+        length: T, of the sequence z_1 ... z_T; at most H where the encoder is anti-causal.
+        anti_causal: whether z_t sees only the rows from t H / T on.
         slowest: a of the first dimension, see `zoo.AR1Prior`.
         fastest: a of the last.
         decoder_channels: of the blocks of encoder and decoder.
@@ -51,5 +55,8 @@ def delta_vae(
     causal = causal_network(network, image_shape, family, context=decoder.out_shape)
     prior = AR1Prior(z, slowest=slowest, fastest=fastest)
     model = VAE(prior, AutoregressiveLikelihood(causal, family, net=decoder))
+    if anti_causal:
+        rows = AntiCausalEncoder(image_shape, length, channels=decoder_channels)
+        return model, AmortizedGuide(SequenceHead(rows, z))
     encoder = ConvEncoder(image_shape, channels=decoder_channels, strides=strides)
     return model, AmortizedGuide(NormalHead(encoder, z))

@@ -27,6 +27,7 @@ __all__ = [
     "FullCovarianceHead",
     "NormalHead",
     "SeesImage",
+    "SequenceHead",
     "Transformed",
     "Unconditional",
     "distribution_of",
@@ -81,6 +82,28 @@ class NormalHead(nn.Module):
     def forward(self, b: Tensor) -> Any:
         """p(a | b)."""
         return self.distribution(self.encode(b))
+
+
+class SequenceHead(NormalHead):
+    r"""N(loc_t(b), scale_t(b)^2) for every step t of a sequence, from the features of step t only.
+
+    Args:
+        net: network with ``out_shape`` (C, T, 1): b to features.
+        latent: (D, T).
+        scale: see `NormalHead`.
+
+    Shapes: b (B, ...) as `net` takes it; batch shape (B,), event shape (D, T).
+    """
+
+    def __init__(
+        self, net: Any, latent: Sequence[int], *, scale: Callable[[Tensor], Tensor] = softplus_scale
+    ) -> None:
+        super().__init__(net, (*latent, 1), scale=scale)
+        self.event_shape = tuple(latent)
+
+    def encode(self, b: Tensor) -> Tensor:
+        """The 2D parameters of every step, (B, 2D, T)."""
+        return super().encode(b).squeeze(-1)
 
 
 class FullCovarianceHead(nn.Module):
