@@ -13,6 +13,8 @@ from zoo.runs.monitor import CHARTS, Monitor, mean_elbo, save_kl_chart
 from zoo.training.logger import NullLogger
 from zoo.training.run_folder import RunFolder
 
+MANY = 10**6  # images an epoch, beside which every look is cheap
+
 
 class Book(NullLogger):
     """Remembers what is logged."""
@@ -28,13 +30,14 @@ class Book(NullLogger):
         self.shown |= images
 
 
-def trainer_of(system, step=10, batches=10):
+def trainer_of(system, step=10, batches=10, total=1000):
     offers = []
     trainer = SimpleNamespace(
         **{
             "evaluated": system.loss(),
             "step": step,
             "batches": range(batches),
+            "total_steps": total,
             "device": torch.device("cpu"),
         },
         **{"logger": Book(), "offer": offers.append, "offers": offers},
@@ -56,7 +59,7 @@ def x():
 
 
 def test_the_elbo_of_one_state_is_the_same_at_every_time(biva, x):
-    monitor, trainer = Monitor(biva, x, None, epochs=1), trainer_of(biva)
+    monitor, trainer = Monitor(biva, x, None, epochs=1, images=MANY), trainer_of(biva)
     for step in (10, 20):
         torch.manual_seed(step)
         trainer.step = step
@@ -83,27 +86,45 @@ def test_the_elbo_is_logged_whichever_bound_is_trained(biva, x):
     for objective in (zoo.ELBO(20, kl=monte_carlo), zoo.ImportanceWeighted(20)):
         trainer = trainer_of(biva)
         trainer.evaluated = objective(biva.model, biva.guide).train()
-        Monitor(biva, x, None, epochs=1)(trainer)
+        Monitor(biva, x, None, epochs=1, images=MANY)(trainer)
         assert trainer.offers == [trainer.logger.figures["validation/elbo"]]
         figures += trainer.offers
     assert figures[0] == pytest.approx(figures[1], rel=1e-6)
 
 
-def test_units_and_pictures_come_ten_times_a_run(biva, x):
-    monitor, when = Monitor(biva, x[:4], None, epochs=40), []
-    for epoch in range(1, 9):
-        trainer = trainer_of(biva, step=10 * epoch)
+def looks(monitor, system, epochs):
+    """The epochs with an ELBO, and those with units and pictures."""
+    seen = ([], [])
+    for epoch in range(1, epochs + 1):
+        trainer = trainer_of(system, step=10 * epoch, total=10 * epochs)
         monitor(trainer)
-        assert "validation/elbo" in trainer.logger.figures
+        if "validation/elbo" in trainer.logger.figures:
+            seen[0].append(epoch)
         if trainer.logger.shown:
-            when.append(epoch)
+            seen[1].append(epoch)
             assert "validation/active_units/z_3" in trainer.logger.figures
-    assert when == [4, 8]
+    return seen
+
+
+def test_units_and_pictures_come_five_times_a_run_and_at_its_end(biva, x):
+    monitor = Monitor(biva, x[:4], None, epochs=11, images=MANY)
+    assert looks(monitor, biva, 11) == (list(range(1, 12)), [2, 4, 6, 8, 10, 11])
+
+
+def test_looking_takes_a_small_share_of_the_training(biva, x):
+    """Of an epoch's 30 images, 4 to be validated: at most 0.02 of 90 passes an epoch."""
+    monitor = Monitor(biva, x[:4], None, epochs=7, images=30)
+    assert looks(monitor, biva, 7) == ([3, 6, 7], [7])
+
+
+def test_a_run_that_goes_by_the_elbo_has_that_of_every_epoch(biva, x):
+    monitor = Monitor(biva, x[:4], None, epochs=3, images=30, decides=True)
+    assert looks(monitor, biva, 3) == ([1, 2, 3], [3])
 
 
 def test_every_layer_of_a_hierarchy_is_watched(biva, x):
     trainer = trainer_of(biva)
-    Monitor(biva, x, None, epochs=1)(trainer)
+    Monitor(biva, x, None, epochs=1, images=MANY)(trainer)
     units = {tag.rpartition("/")[2] for tag in trainer.logger.figures if "active_units" in tag}
     assert units == {"z_3", "z_2_bu", "z_2_td", "z_1_bu", "z_1_td"}
     shown = trainer.logger.shown
@@ -119,13 +140,13 @@ def test_every_layer_of_a_hierarchy_is_watched(biva, x):
 def test_models_of_one_layer_or_none_have_nothing_to_resample(name, sizes, x):
     system = zoo.build(name, **sizes)
     trainer = trainer_of(system)
-    Monitor(system, x[:4], None, epochs=1)(trainer)
+    Monitor(system, x[:4], None, epochs=1, images=MANY)(trainer)
     assert set(trainer.logger.shown) == {"samples", "reconstructions"}
 
 
 def test_without_validation_images_there_are_samples_alone(biva):
     trainer = trainer_of(biva)
-    Monitor(biva, torch.zeros(0, 1, 8, 8), None, epochs=1)(trainer)
+    Monitor(biva, torch.zeros(0, 1, 8, 8), None, epochs=1, images=MANY)(trainer)
     assert trainer.logger.figures == {}
     assert set(trainer.logger.shown) == {"samples"}
     assert trainer.offers == []

@@ -1,5 +1,6 @@
 """What is watched during training, and the chart of it at the end."""
 
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from zoo.training.run_folder import RunFolder
 from zoo.training.state import seed_noise
 from zoo.training.trainer import Trainer
 
-PICTURES = 10  # times a run that samples go to TensorBoard
+PICTURES = 5  # times a run, at most, that active units and pictures are looked at, and at its end
+SHARE = 0.02  # of the work of training that may go into looking, roughly, for each of the two
+PASSES = 3  # forward, that a training step's forward and backward pass of an image is worth
 MONITORED = 1000  # validation images of the curve
 PICTURED = 32  # of them in a picture
 # Active units: more samples of fewer images detect a unit without information sooner (see `activity`).
@@ -35,40 +38,62 @@ CHARTS = {
 
 
 class Monitor:
-    """At the end of an epoch: the validation ELBO and, a few times a run, active units and pictures.
+    """At the end of some epochs: the validation ELBO; of fewer, active units and pictures.
 
-    The noise is the same every time, so that epochs compare, and pictures do.
+    So many epochs lie between that looking takes a small share of the training (`epochs_between`); none where
+    the run goes by the ELBO. Everything is looked at in the last epoch. The noise is the same every time, so
+    that epochs compare, and pictures do.
 
     Args:
         system: whose `encoding` turns what the model takes into pixels.
         validation: images as the model takes them (N, C, H, W), maybe none; the first 1,000 are looked at.
         labels: of these images, if there are any.
         epochs: of the run.
+        images: an epoch.
+        decides: whether the run goes by the validation ELBO, for its best epoch or its end.
     """
 
-    def __init__(self, system: System, validation: Tensor, labels: Tensor | None, epochs: int) -> None:
+    def __init__(
+        self,
+        system: System,
+        validation: Tensor,
+        labels: Tensor | None,
+        *,
+        epochs: int,
+        images: int,
+        decides: bool = False,
+    ) -> None:
         self.decode, self.objective = system.encoding.decode, system.objective
         self.validation = validation[:MONITORED]
         self.labels = None if labels is None else labels[:MONITORED]
-        self.every = max(1, epochs // PICTURES)
+        self.validated_every = 1 if decides else epochs_between(len(self.validation), images)
+        units = UNITS_SAMPLES * len(self.validation[:UNITS_IMAGES])
+        self.pictured_every = max(1, epochs // PICTURES, epochs_between(units, images))
 
     def __call__(self, trainer: Trainer) -> None:
         """Log what the averaged parameters do, and offer them as the run's best."""
-        loss, x = trainer.evaluated, self.validation.to(trainer.device)
+        epoch = trainer.step // len(trainer.batches)
+        last = trainer.step >= trainer.total_steps
         seed_noise(trainer.device, "validation")
-        figures = {}
-        if len(x):
-            figures["validation/elbo"] = mean_elbo(loss, x)
-            metrics = self.objective.metrics(loss, x, self.labels, samples=1)
-            figures |= {f"validation/{k}": v for k, v in metrics.items() if not k.endswith("_stderr")}
-        if pictured := trainer.step // len(trainer.batches) % self.every == 0:
-            figures |= units_in_use(loss.model, loss.guide, x[:UNITS_IMAGES])
+        figures = self.validated(trainer) if last or epoch % self.validated_every == 0 else {}
+        if last or epoch % self.pictured_every == 0:
+            pair, x = (trainer.evaluated.model, trainer.evaluated.guide), self.validation.to(trainer.device)
+            figures |= units_in_use(*pair, x[:UNITS_IMAGES])
+            trainer.logger.images(trainer.step, self.pictures(*pair, x[:PICTURED]))
         if figures:
             trainer.logger.scalars(trainer.step, figures)
-        if pictured:
-            trainer.logger.images(trainer.step, self.pictures(loss.model, loss.guide, x[:PICTURED]))
-        if len(x):
+        if "validation/elbo" in figures:
             trainer.offer(figures["validation/elbo"])
+
+    def validated(self, trainer: Trainer) -> dict[str, float]:
+        """The ELBO of the validation images and the objective's metrics, by tag; none without images."""
+        if not len(self.validation):
+            return {}
+        loss, x = trainer.evaluated, self.validation.to(trainer.device)
+        elbo = mean_elbo(loss, x)
+        metrics = self.objective.metrics(loss, x, self.labels, samples=1)
+        shown = {f"validation/{k}": v for k, v in metrics.items() if not k.endswith("_stderr")}
+        return {"validation/elbo": elbo, **shown}
 
     def pictures(self, model: Any, guide: Any, x: Tensor) -> dict[str, Tensor]:
         """Samples and, of the images x, reconstructions and what is known above each layer."""
@@ -79,6 +104,15 @@ class Monitor:
                 drawn = resample(model, guide, x, below=k)
                 pictures[f"resampled/below_{k}"] = in_turn(self.decode(x), self.decode(drawn))
         return pictures
+
+
+def epochs_between(passes: int, images: int) -> int:
+    """Epochs between two looks of so many forward passes of an image, with so many images an epoch.
+
+    >>> epochs_between(1000, 50_000), epochs_between(100, 1397), epochs_between(2000, 1397)
+    (1, 2, 24)
+    """
+    return max(1, math.ceil(passes / (SHARE * PASSES * images)))
 
 
 def units_in_use(model: Any, guide: Any, x: Tensor) -> dict[str, float]:

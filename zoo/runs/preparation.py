@@ -74,7 +74,9 @@ def monitor(system: System, data: ImageData, protocol: Protocol) -> Monitor:
     epochs = option("epochs")
     if option("steps") is not None:
         epochs = math.ceil(option("steps") * option("batch_size") / len(data.train))
-    return Monitor(system, x, data.validation_labels, epochs)
+    decides = option("choose") == "best" or option("patience") is not None
+    images = len(data.train)
+    return Monitor(system, x, data.validation_labels, epochs=epochs, images=images, decides=decides)
 
 
 def record_changes(folder: RunFolder, changed: Mapping[str, Any]) -> None:
