@@ -199,7 +199,7 @@ class Trainer:
         self._schedule()
         self.optimizer.zero_grad(set_to_none=True)
         value = backward(self.run_loss, self.loss, x, parts=self.options.accumulate)
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.options.clip or math.inf)
+        norm = self._clipped()
         measured = {"loss": value, "gradient_norm": norm}
         if self.skip is not None:
             measured["skipped"] = ~self.skip.takes(norm)
@@ -210,6 +210,12 @@ class Trainer:
                 self.average.update_parameters(self.loss)
         self.step += 1
         return measured
+
+    def _clipped(self) -> Tensor:
+        """The norm of the gradient, which is at most `clip` afterwards."""
+        if self.options.clip is not None:
+            return nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
+        return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
 
     def _watch(self, measured: dict[str, Tensor]) -> None:
         """Remember whether all was finite: every step that was taken, and one of the last of those skipped.
