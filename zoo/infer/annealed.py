@@ -30,6 +30,10 @@ from zoo.infer.unconstrained import is_latent
 from zoo.infer.weight_statistics import WeightStatistics
 from zoo.seeds import mixed_seed
 
+CHAINS_AT_ONCE = (
+    4  # times the rows of an importance sample: one gradient of few rows is mostly Pyro's handlers
+)
+
 
 @dataclass(frozen=True)
 class AnnealedLogLikelihood(LogLikelihood):
@@ -111,7 +115,8 @@ def annealed_log_likelihood(
         leapfrog: gradients a step of Hamiltonian Monte Carlo.
         target: mean acceptance that the step sizes are adapted to, between 0 and 1.
         schedule: of b_t: "sigmoid", slow at both ends, or "linear".
-        batch_size: images at a time; by default so many that about a thousand chains run at once.
+        batch_size: images at a time; by default so many that hundreds of chains run at once, of small images
+            thousands.
         seed: of all noise.
         progress: called with the number of images done after each batch.
         distributed: whether all processes of `torch.distributed` call this, with equal arguments. Each takes
@@ -254,7 +259,7 @@ def _batches(x: Tensor, batch_size: int | None, chains: int) -> tuple[Tensor, ..
         UsageError: if there are no images, or the batch size is not positive.
     """
     if batch_size is None:
-        batch_size = max(1, rows_at_once(x) // chains)
+        batch_size = max(1, CHAINS_AT_ONCE * rows_at_once(x) // chains)
     if batch_size < 1 or not len(x):
         raise UsageError(f"expected images and a batch_size >= 1; got {len(x)} images, {batch_size}")
     return x.split(batch_size)
