@@ -1,6 +1,7 @@
 """Data-dependent initialisation: every weight-normalised layer standardised on one batch, once only."""
 
 import copy
+from functools import partial
 
 import pyro
 import pyro.distributions as dist
@@ -11,11 +12,17 @@ from torch.optim.swa_utils import AveragedModel
 
 import zoo
 from tests.catalogue import IMAGE, experiment, images, images_of, pair
+from zoo import BernoulliLikelihood
+from zoo.errors import UsageError
+from zoo.experiments import find
+from zoo.infer.initialisation import start_at_images
 from zoo.infer.joint import Joint
 from zoo.models.autoregressive import AutoregressiveDensity, NoLatents
+from zoo.models.iwae import iwae
 from zoo.nn import causal
 from zoo.nn.causal import PixelCNNpp
 from zoo.nn.weight_norm import WeightNorm, WeightNormLinear, weight_normalised
+from zoo.runs.preparation import initialise_on
 
 PAIRS = ["vae", "biva of 3 layers", "biva of feature maps", "biva with dropout"]
 
@@ -332,3 +339,30 @@ def test_an_autoregressive_network_without_weight_normalisation_is_none_of_its_b
         )
         == 0
     )
+
+
+def test_parts_that_ask_for_it_start_at_images_and_others_do_not():
+    x = images(6, dtype=torch.float32)
+    starting = {"likelihood": partial(BernoulliLikelihood, starts_at_images=True)}
+    for options, count in (({}, 0), (starting, 1)):
+        model, guide = iwae(IMAGE, latents=(3,), hidden=(4,), **options)
+        assert start_at_images(model, guide, lambda: x) == count
+        bias = next(m for m in model.likelihood.project.modules() if isinstance(m, nn.Linear)).bias
+        expected = count * x.mean(0).clamp(1e-3, 1 - 1e-3).logit().flatten()
+        torch.testing.assert_close(bias.detach(), expected)
+
+
+def test_a_run_starts_its_parts_at_its_training_images(tmp_path):
+    changes = {"likelihood.starts_at_images": True, "prior": "VampPrior", "num_pseudo_inputs": 3}
+    run = zoo.Run.create(find("vae_digits").override({**changes, "prior.starts_at_images": True}), tmp_path)
+    run.experiment = run.experiment.override({"channels": 2, "likelihood.starts_at_images": False})
+    system = zoo.System(run.experiment, (1, 8, 8))
+    initialise_on(system, run.data, seed=0, device=run.device)
+    distance = (system.model.prior.raw[:, None] - run.data.thresholded().train.float()).abs().amax((2, 3, 4))
+    assert (distance.min(1).values < 0.1).all()  # with noise of 0.01
+
+
+def test_a_part_that_cannot_start_at_images_is_named(tmp_path):
+    run = zoo.Run.create(find("vae_digits").override({"likelihood.starts_at_images": True}), tmp_path)
+    with pytest.raises(UsageError, match="output is one linear layer"):
+        initialise_on(zoo.System(run.experiment, (1, 8, 8)), run.data, seed=0, device=run.device)

@@ -7,7 +7,7 @@ loading: which layers it has set is saved with their parameters.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,11 +70,38 @@ def initialise(model: Any, guide: Any, x: Tensor, *, scale: float = 0.01) -> int
     return len(waiting) - len(unreached)
 
 
+def start_at_images(model: Any, guide: Any, images: Callable[[], Tensor]) -> int:
+    """Call ``start_at(images())`` of those parts that ask for it by an attribute ``starts_at_images``.
+
+    Args:
+        model: a Pyro program.
+        guide: a `Guide`, or any Pyro program.
+        images: called where there are such parts, returns training images (B, ...) as the likelihood takes
+            them, the more the better.
+
+    Returns:
+        How many parts there were.
+
+    Raises:
+        ValueError: if a part cannot start at these.
+    """
+    parts: list[Any] = [m for m in _named(model, guide).modules() if getattr(m, "starts_at_images", False)]
+    x = images() if parts else None
+    for part in parts:
+        part.start_at(x)
+    return len(parts)
+
+
+def _named(model: Any, guide: Any) -> nn.ModuleDict:
+    """The programs that are modules, by their role."""
+    programs = {"model": unwrap(model), "guide": unwrap(guide)}
+    return nn.ModuleDict({name: p for name, p in programs.items() if isinstance(p, nn.Module)})
+
+
 def _waiting(model: Any, guide: Any) -> dict[str, Any]:
     """The modules that initialise themselves on their first input and have not, by name; shared ones once."""
-    programs = {"model": unwrap(model), "guide": unwrap(guide)}
-    named = nn.ModuleDict({name: p for name, p in programs.items() if isinstance(p, nn.Module)})
-    return {name: m for name, m in named.named_modules() if getattr(m, "needs_initialisation", False)}
+    named = _named(model, guide).named_modules()
+    return {name: m for name, m in named if getattr(m, "needs_initialisation", False)}
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from zoo.nn.layers import Shape
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.posteriors import NormalHead, distribution_of, encoded
 from zoo.parts.priors import StandardNormal
-from zoo.settings import Posterior, construct
+from zoo.settings import Likelihood, Posterior, construct
 
 
 class MarkovVAE(Program):
@@ -91,17 +91,19 @@ def iwae(
     latents: tuple[int, ...] = (50,),
     hidden: tuple[int, ...] = (200,),
     posterior: Posterior = NormalHead,
+    likelihood: Likelihood = BernoulliLikelihood,
 ) -> tuple[MarkovVAE, MarkovGuide]:
     """A VAE of dense networks with one or several stochastic layers: model and guide.
 
     Weights start as Glorot's uniform, biases at 0; the paper also starts the output's bias at the mean
-    image, which `zoo.BernoulliLikelihood.start_at` does.
+    image, which ``likelihood.starts_at_images`` does in a run.
 
     Args:
         image_shape: (C, H, W).
         latents: sizes of z_1 ... z_L, from the image up; the paper has (50,) and (100, 50).
         hidden: widths of the two tanh layers below each z_i; the paper has (200,) and (200, 100).
         posterior: made of the tanh layers and the size of z_i; called with what is below, returns q(z_i | .).
+        likelihood: made of the tanh layers above z_1 and the image's shape.
 
     Raises:
         UsageError: if there is not one width a stochastic layer, or none at all.
@@ -118,8 +120,8 @@ def iwae(
     ]
     upper = zip(latents[1:], hidden[1:], latents[:-1], strict=True)
     conditionals = [_normal((above,), w, z) for above, w, z in upper]
-    likelihood = BernoulliLikelihood(_tanh((latents[0],), hidden[0]), image_shape)
-    model = MarkovVAE(StandardNormal(latents[-1]), conditionals, likelihood)
+    p_x = construct(likelihood, _tanh((latents[0],), hidden[0]), image_shape)
+    model = MarkovVAE(StandardNormal(latents[-1]), conditionals, p_x)
     guide = MarkovGuide(heads, model=model)
     return glorot(model), glorot(guide)
 

@@ -38,11 +38,12 @@ class BernoulliLikelihood(LikelihoodModule):
     Args:
         net: features h to logits (B, C, H, W); or to other features, where `image_shape` is given.
         image_shape: (C, H, W), to which the features of `net`, of shape ``net.out_shape``, are projected.
+        starts_at_images: whether a run starts the output at the mean of its training images, see `start_at`.
     """
 
-    def __init__(self, net: Any, image_shape: Shape | None = None) -> None:
+    def __init__(self, net: Any, image_shape: Shape | None = None, *, starts_at_images: bool = False) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.starts_at_images = net, starts_at_images
         self.project = project(net.out_shape, image_shape) if image_shape else nn.Identity()
 
     def forward(self, h: Any) -> Any:

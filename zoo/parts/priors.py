@@ -122,6 +122,7 @@ class VampPrior(nn.Module):
         num_pseudo_inputs: C, the number of components.
         takes: the encoding of the images (`zoo.data.encodings`), which bounds the pseudo-inputs: -1 .. 1 for
             "grid", otherwise 0 .. 1.
+        starts_at_images: whether a run starts the pseudo-inputs at training images, see `start_at`.
 
     Raises:
         ValueError: without pseudo-inputs, or if `posterior` is of another shape.
@@ -135,8 +136,10 @@ class VampPrior(nn.Module):
         image_shape: Sequence[int],
         num_pseudo_inputs: int = 500,
         takes: str = "binary",
+        starts_at_images: bool = False,
     ) -> None:
         super().__init__()
+        self.starts_at_images = starts_at_images
         if num_pseudo_inputs < 1:
             raise ValueError(f"expected at least one pseudo-input; got {num_pseudo_inputs}")
         shape = _event_shape(latent)

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zoo.data import Batches, ImageData
 from zoo.data.protocol import Protocol
 from zoo.errors import UsageError
 from zoo.experiments import Experiment
-from zoo.infer.initialisation import initialise
+from zoo.infer.initialisation import initialise, start_at_images
 from zoo.runs.images import require_choice, require_fit, require_memory
 from zoo.runs.monitor import Monitor
 from zoo.runs.system import System
@@ -19,7 +20,8 @@ from zoo.training import parallel
 from zoo.training.checkpoint import has_checkpoint, load_latest
 from zoo.training.run_folder import RunFolder
 
-INITIALISING = 50  # training images of a data-dependent initialisation
+INITIALISING = 50  # training images of a data-dependent initialisation of layers
+STARTING = 5000  # and at most so many of parts that start at images
 
 
 def prepared(
@@ -52,17 +54,23 @@ def prepared(
 
 
 def initialise_on(system: System, data: ImageData, *, seed: int, device: torch.device) -> None:
-    """Data-dependent initialisation of weight-normalised layers, if there are any (`zoo.initialise`).
+    """Data-dependent initialisation, of what there is of it: see `start_at_images` and `zoo.initialise`.
 
     Raises:
-        UsageError: if there are too few images.
+        UsageError: if there are too few images, or a part cannot start at any.
     """
     generator = seeded_generator("initialisation", seed)
-    chosen = torch.randperm(len(data.train), generator=generator)[:INITIALISING]
-    x = system.encoding(data.train[chosen], data.levels, generator).to(device)
+    order = torch.randperm(len(data.train), generator=generator)
+
+    def first(count: int) -> Tensor:
+        return system.encoding(data.train[order[:count]], data.levels, generator).to(device)
+
+    x = first(INITIALISING)
     torch.manual_seed(mixed_seed("initialisation", seed))
+    pair = system.model.to(device), system.guide.to(device)
     try:
-        initialise(system.model.to(device), system.guide.to(device), x)
+        start_at_images(*pair, lambda: first(STARTING))
+        initialise(*pair, x)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
