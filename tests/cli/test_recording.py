@@ -30,6 +30,7 @@ def test_its_command_sets_the_options_of_the_run(trained):
     assert (program, verb, name) == ("zoo", "train", SMALL[0])
     assert words[words.index("--seed") + 1] == "3"
     assert words[words.index("--epochs") + 1] == "2"
+    assert words[words.index("--images") + 1] == "20"
     options = {"epochs": "2", "batch_size": "100"} | dict(w.split("=", 1) for w in words if "=" in w)
     assert find(name).override(options).options() == find(name).override(folder.config["options"]).options()
 

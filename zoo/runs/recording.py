@@ -146,6 +146,9 @@ def _command(experiment: Experiment, config: Mapping[str, Any], figures: Mapping
         words += ["--seed", str(config["seed"])]
     if not figures.get("exact"):
         words += ["--samples", str(int(figures["samples"]))]
+    images = int(figures["images"])
+    if not config["images"]["protocol"].partition(")")[0].endswith(f" {images} test"):
+        words += ["--images", str(images)]
     return shlex.join(words)
 
 
