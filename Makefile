@@ -1,4 +1,4 @@
-# make demo   a small BIVA trained, evaluated and pictured (no network but for the install)
+# make demo   a small BIVA trained briefly, evaluated and pictured (no network but for the install)
 # make test   all laws, and the static checks
 # make kernels  a part of the laws again, as on processors with less than this one
 # make faults kills, damage, full disks and wrong inputs, counted (FAULTS="kills damage --share 0.1" for fewer)
@@ -9,6 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 DEMO := runs/demo
+# A quarter of the experiment's steps: a larger rate that decays to a fiftieth, and free bits only at the start.
+BRIEF := --steps 900 --set optimizer=adam --set learning_rate=8e-3 --set learning_rate_decay=0.9955 \
+	--set free_bits_steps=200 --set ema=0.99
 
 # One thread: two busy cores run a small model faster one thread a process, and results do not depend on them.
 export OMP_NUM_THREADS ?= 1
@@ -25,7 +28,12 @@ $(VENV)/installed-dev: $(VENV)/installed
 	touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/zoo train biva_digits --out $(DEMO) --samples 1000 $(if $(wildcard $(DEMO)/config.json),--resume)
+	$(BIN)/zoo train biva_digits $(BRIEF) --out $(DEMO) --samples 50 $(if $(wildcard $(DEMO)/config.json),--resume)
+	@echo
+	@echo "measured further    $(BIN)/zoo evaluate $(DEMO) --samples 1000"
+	@echo "trained longer      $(BIN)/zoo sample biva_digits        # weights that come with the zoo"
+	@echo "of MNIST            $(BIN)/zoo sample vae_mlp_mnist --out mnist.png"
+	@echo "all such names      $(BIN)/zoo list | grep weights"
 
 test: $(VENV)/installed-dev
 	$(BIN)/ruff check .
