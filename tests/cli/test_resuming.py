@@ -1,6 +1,7 @@
 """`--resume`, signals and kills at the command line."""
 
 import importlib
+import json
 import os
 import shlex
 import shutil
@@ -63,6 +64,19 @@ def test_a_finished_run_goes_on_to_more_epochs(zoo, tmp_path, whole):
     assert same(state(run), state(whole))
     trained = [[line for line in metrics(r) if "train/loss" in line] for r in (run, whole)]
     assert trained[0] == trained[1]
+
+
+def test_a_run_from_before_an_option_goes_on_with_its_default(zoo, tmp_path, whole):
+    run = tmp_path / "run"
+    assert zoo("train", *SMALL, "--out", run, "--epochs", 1).code == 0
+    config = json.loads((run / "config.json").read_text())
+    del config["crc32"]
+    for name in ("betas", "accumulate", "skip_above"):
+        del config["options"][name]
+    (run / "config.json").write_text(json.dumps(config))
+    outcome = zoo("train", *SMALL, "--out", run, "--epochs", 2, "--resume")
+    assert outcome.code == 0, outcome.err
+    assert same(state(run), state(whole))
 
 
 CHANGES = {

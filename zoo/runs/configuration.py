@@ -120,7 +120,9 @@ def require_same(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -
     Raises:
         UsageError: naming the options that differ.
     """
-    before, now = ({**config, **config["options"]} for config in (old, new))
+    # An option that came after the run was begun has its default there.
+    known = find(old["experiment"]).override(old["options"]).options()
+    before, now = {**old, **known}, {**new, **new["options"]}
     compared = ("experiment", "image_shape", "seed", *new["options"])
     differ = [k for k in compared if k not in MAY_CHANGE and before.get(k) != now[k]]
     if differ:
