@@ -214,6 +214,17 @@ def test_a_clipped_gradient_has_at_most_that_norm(x):
     assert norms == pytest.approx([0.1, 0.1], rel=1e-3)
 
 
+def test_normalised_gradients_have_norm_one_each(x):
+    norms = []
+
+    def watch(trainer):
+        norms.extend(p.grad.norm().item() for p in trainer.parameters)
+
+    zoo.fit(Model(), Guide(), zoo.ELBO(), x, epochs=2, batch_size=100, normalise=True, callbacks=[watch])
+    assert norms == pytest.approx([1.0] * len(norms), abs=1e-4)
+    assert norms
+
+
 @pytest.mark.parametrize("optimizer", ["adamax", "adam", "adamw"])
 def test_the_learning_rate_falls_to_its_floor(optimizer, x, tmp_path):
     run = RunFolder.create(tmp_path / "run", {})

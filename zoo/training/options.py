@@ -25,6 +25,8 @@ class TrainingOptions:
         learning_rate_floor: below which it does not decay.
         cosine: whether the rate falls to its floor along half a cosine over the steps of the run instead.
         clip: largest gradient norm; none for no clipping.
+        normalise: whether the gradient of each parameter tensor is divided by its norm, after clipping, as in
+            VampPrior's published code (arXiv:1705.07120).
         skip_above: gradient norm from which a step leaves the parameters as they are (before clipping; at
             most 100 steps in a row); none for no limit.
         accumulate: parts in which a step takes its images, one after another, for memory.
@@ -53,6 +55,7 @@ class TrainingOptions:
     learning_rate_floor: float = 0.0
     cosine: bool = False
     clip: float | None = None
+    normalise: bool = False
     skip_above: float | None = None
     accumulate: int = 1
     ema: float = 0.0

@@ -58,6 +58,9 @@ class Fit:
     seconds: float
 
 
+SMALLEST_NORM = 1e-7  # added to the norm that a tensor's gradient is divided by
+
+
 class Trainer:
     """The state of a training run and its steps; `fit` makes one.
 
@@ -212,10 +215,16 @@ class Trainer:
         return measured
 
     def _clipped(self) -> Tensor:
-        """The norm of the gradient, which is at most `clip` afterwards."""
+        """The norm of the gradient, which is at most `clip` afterwards; or 1 for each tensor."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
         if self.options.clip is not None:
-            return nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
-        return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+            norm = nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
+        else:
+            norm = nn.utils.get_total_norm(gradients)
+        if self.options.normalise:
+            norms = torch._foreach_norm(gradients)
+            torch._foreach_div_(gradients, torch._foreach_add(norms, SMALLEST_NORM))
+        return norm
 
     def _watch(self, measured: dict[str, Tensor]) -> None:
         """Remember whether all was finite: every step that was taken, and one of the last of those skipped.
