@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import distributed, nn
+from torch.distributed import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from zoo.errors import ZooError
@@ -43,8 +45,16 @@ def process_group(device: torch.device) -> Iterator[None]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)  # objects are gathered through the current device
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=PATIENCE_WITH_FIRST)
+    store, number, count = next(rendezvous("env://", timeout=PATIENCE_WITH_FIRST))
+    # The store outlives a failure: what processes that have ended wrote there must not be read.
+    attempt = PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=attempt,
+        rank=number,
+        world_size=count,
+        timeout=PATIENCE_WITH_FIRST,
+    )
     try:
         yield
     finally:
