@@ -25,7 +25,7 @@ def memory(steps: int, folder: Path, rng: random.Random) -> list[Tally]:
     )
     growth.add("identical" if grown < GROWTH else "wrong", growth.note)
     few, many = (_elsewhere(_peak, k) for k in SAMPLES)
-    peak = Tally(f"peak memory of K = {SAMPLES[1]} against K = {SAMPLES[0]}, 100 images")
+    peak = Tally(f"peak memory of K = {SAMPLES[1]} against K = {SAMPLES[0]}, 1,000 images")
     peak.note = f"{many / few:.3f} ({few / 2**20:.0f} and {many / 2**20:.0f} MiB)"
     peak.add("identical" if many < LIMIT * few else "wrong", peak.note)
     return [growth, peak]
