@@ -11,6 +11,7 @@ from zoo.runs.run import Run
 
 A_FILE, ALL = 4 * 2**20, 30 * 2**20  # bytes
 NAMES = sorted(pretrained())
+QUICK = "iwae_digits"
 
 
 @pytest.fixture
@@ -37,18 +38,18 @@ def test_weights_load_and_say_what_they_reached(name):
 
 
 def test_they_draw_and_are_evaluated(zoo, elsewhere):
-    assert zoo("sample", "biva_digits", "-n", 4).code == 0
+    assert zoo("sample", QUICK, "-n", 4).code == 0
     assert (elsewhere / "samples.png").is_file()
-    outcome = zoo("evaluate", "biva_digits", "--samples", 5, "--images", 50, "--json", "f.json")
+    outcome = zoo("evaluate", QUICK, "--samples", 5, "--images", 50, "--json", "f.json")
     assert outcome.code == 0, outcome.err
     figures = json.loads((elsewhere / "f.json").read_text())
-    mean, error = Run.open("biva_digits").record.elbo  # of all 297 images
+    mean, error = Run.open(QUICK).record.elbo  # of all 297 images
     wider = (297 / 50) ** 0.5 * error
     assert figures["elbo"] == pytest.approx(mean, abs=5 * wider)
 
 
 def test_python_loads_them():
-    assert library.load("biva_digits").sample(2).shape == (2, 1, 8, 8)
+    assert library.load(QUICK).sample(2).shape == (2, 1, 8, 8)
 
 
 def test_list_marks_them(zoo, elsewhere):
