@@ -10,7 +10,7 @@ import pytest
 import zoo
 
 ROOT = Path(zoo.__file__).parents[1]
-MAY_SAMPLE = {f"zoo/infer/{name}.py" for name in ("programs", "guides", "semi_amortised")}
+MAY_SAMPLE = {f"zoo/infer/{name}.py" for name in ("programs", "guides", "semi_amortised", "auxiliary")}
 FILES = sorted(p for package in ("zoo", "flows", "distributions") for p in (ROOT / package).rglob("*.py"))
 
 

@@ -72,7 +72,7 @@ def test_values_are_the_elbos_and_evaluation_changes_nothing():
 def test_the_phase_ends_when_the_information_no_longer_rises(monkeypatch):
     found = iter([1.0, 2.0, 2.0, 3.0, 2.5, 2.5, 9.0])
     monkeypatch.setattr("zoo.infer.aggressive.mutual_information", lambda *args: next(found))
-    loss = loss_of(check_every=2, patience=2)
+    loss = loss_of(check_every=2, plateau=2)
     both = [halves(loss) for _ in range(14)]
     assert (True, True) not in both[:12]
     assert both[12:] == [(True, True)] * 2
@@ -147,7 +147,7 @@ def test_several_latents_are_refused():
         mutual_information(*pair("hierarchical vae"), images())
 
 
-@pytest.mark.parametrize("options", [{"inner_steps": 0}, {"check_every": 0}, {"patience": 0}])
+@pytest.mark.parametrize("options", [{"inner_steps": 0}, {"check_every": 0}, {"plateau": 0}])
 def test_mistakes_are_named(options):
     with pytest.raises(UsageError, match="expected"):
         AggressiveELBO(**options)

@@ -39,7 +39,7 @@ class AggressiveELBO(ELBO):
         warmup: as for `zoo.ELBO`.
         inner_steps: of the guide for one of the model, at most.
         check_every: steps between two estimates of the mutual information, an epoch's in the paper.
-        patience: estimates in a row without a rise after which the phase ends.
+        plateau: estimates in a row without a rise after which the phase ends.
         kl: how a latent's term is estimated.
 
     Raises:
@@ -53,14 +53,14 @@ class AggressiveELBO(ELBO):
         warmup: int = 0,
         inner_steps: int = 100,
         check_every: int = 1000,
-        patience: int = 1,
+        plateau: int = 1,
         kl: Callable[[Site], Tensor] = analytic_where_unbiased,
     ) -> None:
         super().__init__(num_particles, warmup=warmup, kl=kl)
         require(inner_steps >= 1, "inner_steps >= 1", inner_steps)
         require(check_every >= 1, "check_every >= 1", check_every)
-        require(patience >= 1, "patience >= 1", patience)
-        self.inner_steps, self.check_every, self.patience = inner_steps, check_every, patience
+        require(plateau >= 1, "plateau >= 1", plateau)
+        self.inner_steps, self.check_every, self.plateau = inner_steps, check_every, plateau
         self.held: Tensor | None = None
 
     def prepare(self, model: Any, data: Any, encoding: Callable[..., Tensor]) -> None:
@@ -158,7 +158,7 @@ class AggressiveLoss(ELBOLoss):
         p = self.progress
         p.stale = 0.0 if information > p.best else p.stale + 1
         p.best = max(p.best, information)
-        p.aggressive = float(p.stale < self.objective.patience)
+        p.aggressive = float(p.stale < self.objective.plateau)
         self.stats["mutual_information"] = torch.tensor(information)
 
 
