@@ -4,9 +4,9 @@
     python -m tests.benchmarks.gpu --device cpu --systems biva_digits --ways eager --steps 2
 
 A step is the loss, its gradients and Adamax. Eager, PyTorch launches each kernel; compiled, those of the loss
-are fused (`zoo.compile_loss`); in a CUDA graph the whole step is captured once and launched as one. The
-arithmetic is counted by ``torch.utils.flop_counter`` on one eager step: far below the chip's peak, launches
-or memory limit the step.
+are fused (`zoo.compile_loss`); in bf16, networks run in bfloat16; in a CUDA graph the whole step is captured
+once and launched as one. The arithmetic is counted by ``torch.utils.flop_counter`` on one eager step: far
+below the chip's peak, launches or memory limit the step.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
+from zoo.training.precision import MixedPrecision
 
 SYSTEMS = {  # and images of a batch
     "biva_mnist_paper": 48,
@@ -85,7 +86,18 @@ def compiled(step: Step) -> Callable[[], None]:
     return step
 
 
-def graph(step: Step) -> Callable[[], None]:
+def bf16(step: Step) -> Callable[[], None]:
+    """With networks in bfloat16."""
+    mixed = MixedPrecision(step.loss, step.x.device)
+
+    def run() -> None:
+        with mixed.on():
+            step()
+
+    return run
+
+
+def graph(step: Callable[[], None]) -> Callable[[], None]:
     """Captured as one CUDA graph."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -99,7 +111,13 @@ def graph(step: Step) -> Callable[[], None]:
     return captured.replay
 
 
-WAYS = {"eager": eager, "compiled": compiled, "graph": graph}
+WAYS: dict[str, Callable[[Step], Callable[[], None]]] = {
+    "eager": eager,
+    "bf16": bf16,
+    "compiled": compiled,
+    "graph": graph,
+    "graph-bf16": lambda step: graph(bf16(step)),
+}
 
 
 def measured(name: str, batch: int, way: str, *, device: torch.device, steps: int) -> Measured:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zoo.settings import require
+from zoo.training.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class TrainingOptions:
         skip_above: gradient norm from which a step leaves the parameters as they are (before clipping; at
             most 100 steps in a row); none for no limit.
         accumulate: parts in which a step takes its images, one after another, for memory.
+        precision: of the networks in training, float32 or bf16; densities and parameters are always float32.
         ema: decay per step of the averaged parameters, with which a run is evaluated; smaller in the first
             steps; 0 for no average.
         log_every: steps between two points of the curves.
@@ -58,6 +60,7 @@ class TrainingOptions:
     normalise: bool = False
     skip_above: float | None = None
     accumulate: int = 1
+    precision: Precision = "float32"
     ema: float = 0.0
     log_every: int = 50
     save_every: int | None = None

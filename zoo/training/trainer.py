@@ -30,6 +30,7 @@ from zoo.training.gradient_skip import GradientSkip
 from zoo.training.logger import Logger, NullLogger
 from zoo.training.optimizers import learning_rate, optimizer
 from zoo.training.options import TrainingOptions
+from zoo.training.precision import MixedPrecision
 from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
 from zoo.training.signals import StopRequest
@@ -94,9 +95,12 @@ class Trainer:
             raise UsageError("nothing to train: model and guide must be nn.Modules with parameters")
         if options.compile and parallel.world_size() > 1:
             raise UsageError("expected compile=false with several processes, which train eagerly; got true")
+        if options.compile and options.precision != "float32":
+            raise UsageError("expected compile=false with precision=bf16, which is not compiled; got true")
         if options.choose == "best" or options.patience is not None:
             self._require_choice()
         self.optimizer = optimizer(self.parameters, options)
+        self.precision = MixedPrecision(loss, device) if options.precision == "bf16" else None
         self.skip = GradientSkip(options.skip_above).to(device) if options.skip_above else None
         self.average = ParameterAverage(loss, options.ema) if options.ema else None
         self.run_loss: Any = parallel.synchronised(loss)
@@ -201,7 +205,8 @@ class Trainer:
         """One step on a batch; returns the loss and the gradient's norm, on the device."""
         self._schedule()
         self.optimizer.zero_grad(set_to_none=True)
-        value = backward(self.run_loss, self.loss, x, parts=self.options.accumulate)
+        with self.precision.on() if self.precision else nullcontext():
+            value = backward(self.run_loss, self.loss, x, parts=self.options.accumulate)
         norm = self._clipped()
         measured = {"loss": value, "gradient_norm": norm}
         if self.skip is not None:
