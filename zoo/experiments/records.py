@@ -18,7 +18,6 @@ from zoo.experiments.experiment import find, names
 from zoo.experiments.pretrained import pretrained
 from zoo.training.files import replace_file
 
-BEGIN, END = "<!-- weights -->", "<!-- /weights -->"
 FOLDER = Path(__file__).parent  # of a checkout: what is installed is not written to
 
 
@@ -110,21 +109,11 @@ def add(record: Record) -> None:
 
 
 def write_tables() -> None:
-    """Write README.md beside this file, and the table of trained weights into the project's README.md."""
+    """Write README.md beside this file."""
     (FOLDER / "README.md").write_text(markdown(), encoding="utf-8")
-    front = FOLDER.parents[1] / "README.md"
-    if front.exists():
-        front.write_text(with_weights(front.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def with_weights(text: str) -> str:
-    """A page with the table of the weights that come with the zoo between its marks, if it has them."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    return f"{before}{begin}\n{_weights()}\n{end}{after}" if end else text
-
-
-def _weights() -> str:
+def _weights() -> list[str]:
     from zoo.training.weights import load_weights  # and PyTorch, which `zoo list` has no need of
 
     rows = [
@@ -135,7 +124,7 @@ def _weights() -> str:
         r = Record.of_json(load_weights(path).about["record"])
         cells = [f"`{name}`", f"{r.parameters:,}", f"{path.stat().st_size:,}", _figure(r.elbo, 2)]
         rows.append("| " + " | ".join([*cells, _log_p(r), _figure(r.bits_per_dim, 3)]) + " |")
-    return "\n".join(rows)
+    return rows
 
 
 def _key(record: Record) -> tuple[str, str, int]:
@@ -156,6 +145,13 @@ def markdown() -> str:
         "| command | data | parameters | ELBO | log p(x) | Pareto k | bits/dim | training |",
         "|---|---|---|---|---|---|---|---|",
         *(_row(record) for record in records()),
+        "",
+        "## Weights that come with the zoo",
+        "",
+        "Of these runs, at half precision; the figures are those of the run in float32. Half precision moves",
+        "the ELBO of 100 test images by 0.0001 nats on the digits, by 0.0005 on MNIST, with the same noise.",
+        "",
+        *_weights(),
         "",
         "## All experiments",
         "",
