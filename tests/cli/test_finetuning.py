@@ -60,6 +60,8 @@ def test_it_goes_on_from_the_very_state_without_free_bits(zoo, source, tuned, tm
     found, expected = state(tuned), state(whole)
     assert found.pop("start") == BEGAN
     assert expected.pop("start") == 0
+    assert found.pop("stopping")["highest_at"] == BEGAN  # it has an end of its own
+    assert expected.pop("stopping")["highest_at"] != BEGAN
     assert same(found, expected)
     rates = [line["train/learning_rate"] for line in training(tuned)]
     assert rates == pytest.approx([5e-3 * 0.9**step for step in range(BEGAN, BEGAN + MORE)])
