@@ -44,7 +44,7 @@ test: $(VENV)/installed-dev
 
 # Laws that compare two orders of one calculation: which kernels sum decides how they round.
 KERNELS := tests/infer/test_stock_pyro.py tests/infer/test_importance.py tests/flows/test_contexts.py \
-	tests/nn/causal/test_wavenet.py tests/nn/test_convolutional.py tests/parts
+	tests/nn/causal/test_wavenet.py tests/nn/test_convolutional.py
 
 kernels: $(VENV)/installed-dev
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest -n 2 $(KERNELS)
