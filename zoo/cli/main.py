@@ -113,12 +113,12 @@ def list_experiments(options: argparse.Namespace) -> int:
     experiments = [find(name) for name in names(options.pattern)]
     if not experiments:
         raise UsageError(f"no experiment is called {options.pattern}; zoo list has them all")
-    width = max(len(e.name) for e in experiments)
+    width, known = max(len(e.name) for e in experiments), pretrained()
     for e in experiments:
-        marks = [f"(paper: {e.paper})"] * bool(e.paper) + ["[weights]"] * (e.name in pretrained())
+        marks = [f"(paper: {e.paper})"] * bool(e.paper) + ["[weights]"] * (e.name in known)
         print("  ".join([f"{e.name:{width}s}", e.summary, *marks]))
     if options.json:
-        write_json(options.json, [_as_json(e, e.name in pretrained()) for e in experiments])
+        write_json(options.json, [_as_json(e, e.name in known) for e in experiments])
     return 0
 
 
@@ -160,8 +160,9 @@ def _require_names(options: argparse.Namespace) -> None:
     if hasattr(options, "experiment"):
         find(options.experiment)
     for run in [options.run] if hasattr(options, "run") else getattr(options, "runs", []):
-        if not is_weights(located(run)):
-            RunFolder.open(located(run))
+        path = located(run)
+        if not is_weights(path):
+            RunFolder.open(path)
     if getattr(options, "resume", False):
         RunFolder.open(options.out)
 
