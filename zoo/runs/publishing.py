@@ -8,12 +8,12 @@ from zoo.experiments.pretrained import FILE, HUB
 from zoo.experiments.records import Record
 from zoo.runs.hub import pushed
 from zoo.runs.run import Run
-from zoo.training.weights import Precision
+from zoo.training.weights import StoredType
 
 CARD = "README.md"
 
 
-def publish(run: Run, to: str, *, dtype: Precision = "float32") -> str:
+def publish(run: Run, to: str, *, dtype: StoredType = "float32") -> str:
     """Write the weights and their card into a new folder, or push them to the hub; returns where they are.
 
     Args:
@@ -40,7 +40,7 @@ def publish(run: Run, to: str, *, dtype: Precision = "float32") -> str:
     return to
 
 
-def _write(run: Run, folder: Path, to: str, dtype: Precision) -> None:
+def _write(run: Run, folder: Path, to: str, dtype: StoredType) -> None:
     run.export(folder / FILE, dtype=dtype)
     (folder / CARD).write_text(card(run, to), encoding="utf-8")
 

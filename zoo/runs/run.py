@@ -44,7 +44,7 @@ from zoo.training.fit import fit
 from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
 from zoo.training.trainer import Fit
-from zoo.training.weights import Precision, Weights, require_weights_place, save_weights
+from zoo.training.weights import StoredType, Weights, require_weights_place, save_weights
 
 
 class Run:
@@ -180,7 +180,7 @@ class Run:
         """Its figures and how they were obtained; None before it has been evaluated."""
         return record_of(self.weights or self.folder)
 
-    def export(self, path: str | Path, *, dtype: Precision = "float32") -> Path:
+    def export(self, path: str | Path, *, dtype: StoredType = "float32") -> Path:
         """Write a weights file: what `system` holds, the configuration and the record, if there is one.
 
         `load` and `open` take it in place of the folder. It names no path of this machine but that of images

@@ -22,7 +22,7 @@ from torch import Tensor
 from zoo.errors import CheckpointError, UsageError
 from zoo.training.files import WEIGHTS, replace_file
 
-Precision = Literal["float32", "float16", "bfloat16"]
+StoredType = Literal["float32", "float16", "bfloat16"]
 
 _FORMAT = 1
 _UNSIGNED = "0" * 64
@@ -52,7 +52,11 @@ class Weights:
 
 
 def save_weights(
-    path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any], *, dtype: Precision = "float32"
+    path: str | Path,
+    tensors: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    *,
+    dtype: StoredType = "float32",
 ) -> Path:
     """Write a weights file; the bytes depend on the arguments only.
 
@@ -178,10 +182,10 @@ def _distinct(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[st
     return first, shared
 
 
-def _converted(name: str, tensor: Tensor, dtype: Precision) -> Tensor:
+def _converted(name: str, tensor: Tensor, dtype: StoredType) -> Tensor:
     """A tensor on the CPU, of its own memory; float32 becomes `dtype`."""
-    if dtype not in get_args(Precision):
-        raise UsageError(f"expected dtype to be one of {', '.join(get_args(Precision))}; got {dtype!r}")
+    if dtype not in get_args(StoredType):
+        raise UsageError(f"expected dtype to be one of {', '.join(get_args(StoredType))}; got {dtype!r}")
     target = getattr(torch, dtype) if tensor.dtype is torch.float32 else tensor.dtype
     converted = tensor.detach().cpu().to(target).contiguous().clone()
     if not torch.equal(converted.isfinite(), tensor.detach().cpu().isfinite()):
