@@ -13,7 +13,7 @@ share, the more it pays. Their mean is 1, no gradient passes through them, and f
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -21,46 +21,35 @@ import torch
 from torch import Tensor
 
 from zoo.infer.handlers import Site
-from zoo.infer.objectives import ELBO, ELBOLoss, Terms, analytic_where_unbiased
+from zoo.infer.objectives import ELBO, ELBOLoss, Terms
 from zoo.nn.spectral import BatchNormScales, SpectralNorms
-from zoo.settings import require
+from zoo.settings import passes_on, require
 
 
 class RegularisedELBO(ELBO):
     """The ELBO with balanced KL terms and smooth networks; see the module's docstring.
 
     Args:
-        num_particles: samples of z an image.
-        beta: factor of all KL terms.
-        free_bits: nats that each latent variable of each image may cost at no charge, as for `zoo.ELBO`.
-        warmup: steps over which the factor of the KL terms rises linearly to `beta`.
-        free_bits_steps: steps with free bits; None for all steps.
         balance: whether the KL terms are balanced during the warm-up.
         spectral: lambda, when the warm-up is over; 0 for no penalty.
         spectral_start: lambda at the beginning, from which it goes to `spectral` geometrically in beta; None
             for the same.
-        kl: how a latent's term is estimated.
+        options: of `zoo.ELBO`.
 
     Raises:
         UsageError: if a number is out of range.
     """
 
+    @passes_on(ELBO)
     def __init__(
         self,
-        num_particles: int = 1,
-        beta: float = 1.0,
-        free_bits: float = 0.0,
         *,
-        warmup: int = 0,
-        free_bits_steps: int | None = None,
         balance: bool = True,
         spectral: float = 1e-2,
         spectral_start: float | None = None,
-        kl: Callable[[Site], Tensor] = analytic_where_unbiased,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            num_particles, beta, free_bits, warmup=warmup, free_bits_steps=free_bits_steps, kl=kl
-        )
+        super().__init__(**options)
         require(spectral >= 0, "spectral >= 0", spectral)
         start = spectral if spectral_start is None else spectral_start
         require((start > 0) == (spectral > 0), "spectral and spectral_start both above 0, or both 0", start)
