@@ -1,6 +1,7 @@
 """What is installed: three packages, nothing else, and nobody else's."""
 
 import importlib.metadata
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,8 +18,10 @@ PACKAGES = {"zoo", "flows", "distributions"}
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"  # a copy: two processes that build in one folder would disturb each other
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "runs", "build", "*.egg-info"))
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    command += ["--wheel-dir", str(folder), str(ROOT)]
+    command += ["--wheel-dir", str(folder), str(source)]
     subprocess.run(command, check=True, capture_output=True)
     (path,) = folder.glob("*.whl")
     return zipfile.ZipFile(path)

@@ -95,6 +95,11 @@ from .parts.families import LogisticMixtures as LogisticMixtures
 from .parts.families import Logistics as Logistics
 from .parts.families import Normals as Normals
 from .parts.families import SharedScaleLogistics as SharedScaleLogistics
+from .parts.heads import FullCovarianceHead as FullCovarianceHead
+from .parts.heads import NormalHead as NormalHead
+from .parts.heads import Transformed as Transformed
+from .parts.heads import WithEncoder as WithEncoder
+from .parts.heads import transformed as transformed
 from .parts.labels import LabelHead as LabelHead
 from .parts.labels import UniformLabels as UniformLabels
 from .parts.likelihoods import AutoregressiveLikelihood as AutoregressiveLikelihood
@@ -104,11 +109,6 @@ from .parts.likelihoods import GaussianLikelihood as GaussianLikelihood
 from .parts.likelihoods import LogisticLikelihood as LogisticLikelihood
 from .parts.likelihoods import LogisticMixtureLikelihood as LogisticMixtureLikelihood
 from .parts.likelihoods import PixelLikelihood as PixelLikelihood
-from .parts.posteriors import Behind as Behind
-from .parts.posteriors import FullCovarianceHead as FullCovarianceHead
-from .parts.posteriors import NormalHead as NormalHead
-from .parts.posteriors import Transformed as Transformed
-from .parts.posteriors import transformed as transformed
 from .parts.priors import AR1Prior as AR1Prior
 from .parts.priors import LearnedNormal as LearnedNormal
 from .parts.priors import MixtureOfGaussians as MixtureOfGaussians

@@ -69,7 +69,7 @@ class Choice:
 
 Part = Callable[..., Any]
 Prior = Annotated[Part, Choice(("zoo.parts.priors",), supplied=("posterior", "image_shape", "takes"))]
-Posterior = Annotated[Part, Choice(("zoo.parts.posteriors",), supplied=("kernel",))]
+Posterior = Annotated[Part, Choice(("zoo.parts.heads", "zoo.parts.posteriors"), supplied=("kernel",))]
 Likelihood = Annotated[
     Part,
     Choice(

@@ -20,7 +20,7 @@ from zoo import (
 )
 from zoo.models.auxiliary_vae import auxiliary_vae
 from zoo.nn.dense import dense
-from zoo.parts.posteriors import Features, SeesImage
+from zoo.parts.heads import Features, ImageConditioned
 
 
 def small():
@@ -57,7 +57,7 @@ def test_the_evidence_is_that_of_the_model_without_the_auxiliary_variable(width)
     """Whatever p(a | x, z), q(a | x) and q(z | a, x) are."""
     torch.manual_seed(0)
     law, features = one_layer(), dense((1, 1, 3), (4,))
-    of_a = SeesImage(dense((1, 1, 3), (4,)), NormalHead(dense((6,), (4,)), width))
+    of_a = ImageConditioned(dense((1, 1, 3), (4,)), NormalHead(dense((6,), (4,)), width))
     model = AuxiliaryVAE(StandardNormal(2), Linear(law), of_a).double()
     of_z = NormalHead(dense((4 + width,), (4,)), 2)
     guide = AuxiliaryGuide(features, NormalHead(Features((4,)), width), {"z": of_z}).double()

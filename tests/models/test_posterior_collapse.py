@@ -7,7 +7,7 @@ from tests.catalogue import IMAGE, images
 from zoo import ELBO, AR1Prior
 from zoo.models.delta_vae import delta_vae
 from zoo.nn.anti_causal import AntiCausalEncoder
-from zoo.parts.posteriors import SequenceHead
+from zoo.parts.heads import SequenceHead
 
 
 def test_the_divergence_is_never_below_the_committed_rate():

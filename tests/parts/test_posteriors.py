@@ -25,10 +25,8 @@ from zoo import (
 )
 from zoo.infer.joint import Joint
 from zoo.nn.scales import softplus_scale, wide_softplus_scale
+from zoo.parts.heads import WithEncoder, distribution_of, encoded
 from zoo.parts.posteriors import (
-    Behind,
-    distribution_of,
-    encoded,
     householder_posterior,
     iaf_posterior,
     normal_with_flow,
@@ -199,7 +197,7 @@ def test_a_context_that_is_missing_or_in_vain_is_refused():
 def test_a_head_behind_a_network_sees_its_features():
     net, head = nn.Linear(3, 5).double(), lambda h: h
     b = torch.randn(2, 3).double()
-    both = Behind(net, head)
+    both = WithEncoder(net, head)
     assert torch.equal(both(b), net(b))
     assert torch.equal(distribution_of(both, encoded(both, b)), net(b))
 

@@ -38,18 +38,18 @@ ON_MNIST: dict[str, Any] = {
 }
 
 POSTERIORS = {
-    "full": ("full covariance", "FullCovarianceHead"),
-    "householder": ("Householder", "householder_posterior"),
-    "planar": ("planar", "planar_posterior"),
-    "sylvester": ("Sylvester", "sylvester_posterior"),
-    "iaf": ("IAF", "iaf_posterior"),
+    "full": ("full covariance", "heads.FullCovarianceHead"),
+    "householder": ("Householder", "posteriors.householder_posterior"),
+    "planar": ("planar", "posteriors.planar_posterior"),
+    "sylvester": ("Sylvester", "posteriors.sylvester_posterior"),
+    "iaf": ("IAF", "posteriors.iaf_posterior"),
 }
 
 
 def with_posterior(name: str) -> list[Experiment]:
     """The dense VAE with one of these posteriors, on both data sets."""
     called, target = POSTERIORS[name]
-    posterior = Config(f"zoo.parts.posteriors.{target}")
+    posterior = Config(f"zoo.parts.{target}")
     return [
         Experiment(
             f"vae_mlp_{name}_digits",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from zoo.infer.guides import Guide
 from zoo.infer.programs import batch_plate
-from zoo.parts.posteriors import distribution_of, encoded
+from zoo.parts.heads import distribution_of, encoded
 
 
 class AuxiliaryGuide(Guide):

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from zoo.infer.handlers import Answer, Recorder
 from zoo.infer.programs import Program, batch_plate
-from zoo.parts.posteriors import DequantizationHead, distribution_of, encoded
+from zoo.parts.heads import DequantizationHead, distribution_of, encoded
 
 G = TypeVar("G", bound="Guide")
 

@@ -21,7 +21,7 @@ from zoo.infer.joint import Joint
 from zoo.infer.noise import SampleStreams
 from zoo.infer.objectives import analytic_where_unbiased
 from zoo.infer.programs import batch_plate
-from zoo.parts.posteriors import distribution_of
+from zoo.parts.heads import distribution_of
 from zoo.settings import require
 
 

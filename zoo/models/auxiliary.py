@@ -21,9 +21,9 @@ from zoo.infer.auxiliary import AuxiliaryGuide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense
 from zoo.nn.layers import Shape
+from zoo.parts.heads import Features, ImageConditioned, NormalHead
 from zoo.parts.labels import Classes, LabelHead, UniformLabels
 from zoo.parts.likelihoods import BernoulliLikelihood
-from zoo.parts.posteriors import Features, NormalHead, SeesImage
 from zoo.parts.priors import StandardNormal
 from zoo.settings import Encoder, Likelihood, construct, passes_on
 
@@ -99,7 +99,7 @@ def adgm(
     zy, last = latent + classes, hidden[-1]
     of_a = NormalHead(dense((last + zy,), hidden[-1:]), auxiliary)
     decoder = construct(likelihood, dense((zy,), hidden), image_shape)
-    seeing = SeesImage(dense(image_shape, hidden), of_a)
+    seeing = ImageConditioned(dense(image_shape, hidden), of_a)
     model = ADGM(UniformLabels(classes), StandardNormal(latent), seeing, decoder)
     return model, _guide(model, net, latent, auxiliary, hidden[-1:], classes)
 

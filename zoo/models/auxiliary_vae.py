@@ -18,8 +18,8 @@ from zoo.infer.auxiliary import AuxiliaryGuide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense, glorot
 from zoo.nn.layers import Shape
+from zoo.parts.heads import Features, ImageConditioned, NormalHead
 from zoo.parts.likelihoods import BernoulliLikelihood
-from zoo.parts.posteriors import Features, NormalHead, SeesImage
 from zoo.parts.priors import StandardNormal
 from zoo.settings import Likelihood, construct
 
@@ -71,7 +71,7 @@ def auxiliary_vae(
     def normal(net: Any, size: int) -> NormalHead:
         return NormalHead(net, size, scale=torch.exp)
 
-    of_a = SeesImage(tanh(image_shape, 1), normal(tanh((hidden + latent,), 1), auxiliary))
+    of_a = ImageConditioned(tanh(image_shape, 1), normal(tanh((hidden + latent,), 1), auxiliary))
     decoder = construct(likelihood, tanh((latent,), 2), image_shape)
     model = AuxiliaryVAE(StandardNormal(latent), decoder, of_a)
     of_z = normal(tanh((hidden + auxiliary,), 1), latent)

@@ -16,8 +16,8 @@ from zoo.nn.causal import GatedPixelCNN
 from zoo.nn.convolutional import ConvDecoder, ConvEncoder
 from zoo.nn.layers import Shape
 from zoo.parts.families import Bernoullis
+from zoo.parts.heads import NormalHead, SequenceHead
 from zoo.parts.likelihoods import AutoregressiveLikelihood, causal_network
-from zoo.parts.posteriors import NormalHead, SequenceHead
 from zoo.parts.priors import AR1Prior
 from zoo.settings import Family, Network, construct
 

@@ -15,7 +15,7 @@ from zoo.infer.guides import Dequantization
 from zoo.models.flow_density import FlowDensity, Levels, LogitAlpha, pixel_density
 from zoo.nn.convolutional import ConvEncoder
 from zoo.nn.layers import Shape
-from zoo.parts.posteriors import Transformed, Unconditional
+from zoo.parts.heads import Transformed, Unconditional
 from zoo.parts.priors import StandardLogistic
 from zoo.settings import passes_on
 

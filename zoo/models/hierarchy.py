@@ -28,8 +28,8 @@ from zoo.nn.layers import Shape, Shaped
 from zoo.nn.scales import softplus_scale
 from zoo.nn.stages import Block, Decoder, Stage, Upward, feature_shapes, joined
 from zoo.nn.weight_norm import weight_normalised
+from zoo.parts.heads import NormalHead
 from zoo.parts.likelihoods import BernoulliLikelihood
-from zoo.parts.posteriors import NormalHead
 from zoo.parts.priors import StandardNormal
 from zoo.settings import Likelihood, Prior, Scale, construct
 

@@ -25,8 +25,8 @@ from zoo.nn.gated import gated_convolutions, gated_dense
 from zoo.nn.layers import Shape, Shaped
 from zoo.nn.scales import bounded_scale
 from zoo.parts.families import Bernoullis
+from zoo.parts.heads import NormalHead
 from zoo.parts.likelihoods import AutoregressiveLikelihood, BernoulliLikelihood
-from zoo.parts.posteriors import NormalHead
 from zoo.parts.priors import VampPrior
 from zoo.settings import require
 

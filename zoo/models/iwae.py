@@ -25,8 +25,8 @@ from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense, glorot
 from zoo.nn.layers import Shape
+from zoo.parts.heads import NormalHead, distribution_of, encoded
 from zoo.parts.likelihoods import BernoulliLikelihood
-from zoo.parts.posteriors import NormalHead, distribution_of, encoded
 from zoo.parts.priors import StandardNormal
 from zoo.settings import Likelihood, Posterior, construct
 

@@ -29,7 +29,7 @@ from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.gated_resnet import GatedResNet
 from zoo.nn.layers import Shape
 from zoo.nn.stages import Block, Stage, TwoPaths, Upward, feature_shapes, joined
-from zoo.parts.posteriors import NormalHead
+from zoo.parts.heads import NormalHead
 from zoo.settings import passes_on
 
 

@@ -7,8 +7,9 @@ M1+M2   p(x, y, z)   = p(y) p(z_2) p(z_1 | y, z_2) p(x | z_1)
         q(y, z | x)  = q(z_1 | x) q(y | z_1) q(z_2 | y, z_1)
 
 The sites are ``y``, one-hot, ``z`` or ``z_1`` and ``z_2``, and ``x``. M1+M2 is one model, which can be
-trained whole; the paper trains M1, a VAE, first and M2 on its draws of z_1: `put_under` takes over a trained
-M1. z_1 is drawn before the model runs, so its KL is estimated by Monte Carlo.
+trained whole; the paper trains M1, a VAE, first and M2 on its draws of z_1, see
+`zoo.runs.finetuning.load_pretrained_m1`. z_1 is drawn before the model runs, so its KL is estimated by Monte
+Carlo.
 """
 
 from typing import Any
@@ -22,9 +23,9 @@ from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense
 from zoo.nn.layers import Shape
+from zoo.parts.heads import NormalHead
 from zoo.parts.labels import Classes, LabelHead, UniformLabels
 from zoo.parts.likelihoods import BernoulliLikelihood
-from zoo.parts.posteriors import NormalHead
 from zoo.parts.priors import StandardNormal
 from zoo.settings import Encoder, Likelihood, construct
 

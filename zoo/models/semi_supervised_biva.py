@@ -100,7 +100,7 @@ class SemiSupervisedBIVAGuide(Guide):
         return self.biva.posterior(name, prior, h, {name: features[name] + self.maps[name](y)})
 
 
-class SeesLabel(nn.Module):
+class LabelConditioned(nn.Module):
     """net(block(d; aux = map(y))): features of an image that know its label.
 
     Args:
@@ -146,7 +146,7 @@ def semi_supervised_biva(
     """
 
     def labelled(net: Any, shape: Shape) -> nn.Module:
-        return likelihood(SeesLabel(net, classes, block=partial(block, dropout=dropout_p)), shape)
+        return likelihood(LabelConditioned(net, classes, block=partial(block, dropout=dropout_p)), shape)
 
     hierarchy, guide = biva(
         image_shape, stages, likelihood=labelled, block=block, dropout_p=dropout_p, **options

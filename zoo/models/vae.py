@@ -20,8 +20,8 @@ from zoo.nn.convolutional import ConvDecoder, ConvEncoder, feature_shapes
 from zoo.nn.dense import dense
 from zoo.nn.layers import Shape
 from zoo.parts.families import Bernoullis
+from zoo.parts.heads import NormalHead
 from zoo.parts.likelihoods import AutoregressiveLikelihood, BernoulliLikelihood, causal_network
-from zoo.parts.posteriors import NormalHead
 from zoo.parts.priors import StandardNormal
 from zoo.settings import Encoder, Family, Likelihood, Network, Posterior, Prior, construct
 

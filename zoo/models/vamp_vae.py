@@ -12,8 +12,8 @@ from zoo.models.vae import VAE
 from zoo.nn.gated import gated_dense
 from zoo.nn.layers import Shape
 from zoo.nn.scales import bounded_scale
+from zoo.parts.heads import NormalHead
 from zoo.parts.likelihoods import BernoulliLikelihood
-from zoo.parts.posteriors import NormalHead
 from zoo.parts.priors import VampPrior
 
 

@@ -1,317 +1,120 @@
-"""Heads: modules that, called with b, return a Pyro distribution over a, p(a | b).
+"""Posteriors q(z | x) by a flow of a normal, made of an encoder and the size of z: z = f(z_0; h(x)).
 
-A head may separate the part that depends on b only: ``encode(b)`` returns tensors with b's batch dimension
-and ``distribution(encode(b))`` is ``head(b)``. Then importance sampling runs its network once an image,
-however many samples it draws. Any callable without these two works as well, only slower.
+One pass of the encoder gives loc and scale of z_0 and the context h, of which the flow's parameters are
+functions (arXiv:1606.04934, Algorithm 1, for inverse autoregressive layers). What has no flow is a head.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
-import pyro.distributions as dist
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from distributions.copies import independent_copies
 from flows.builders import iaf, planar, sylvester
-from flows.dequantization import VariationalDequantization, uniform_noise
 from flows.householder import Householder
-from flows.transformed import Transformed, distribution_of, encoded, transformed
-from zoo.nn.layers import Shape, project
+from flows.transformed import transformed
+from zoo.nn.layers import project
 from zoo.nn.scales import softplus_scale
+from zoo.parts.heads import Features, NormalHead, WithEncoder
+from zoo.settings import passes_on
 
 __all__ = [
-    "Behind",
-    "DequantizationHead",
-    "Features",
-    "FullCovarianceHead",
-    "NormalHead",
-    "SeesImage",
-    "SequenceHead",
-    "Transformed",
-    "Unconditional",
-    "distribution_of",
-    "encoded",
     "householder_posterior",
     "iaf_posterior",
     "normal_with_flow",
     "planar_posterior",
     "sylvester_posterior",
-    "transformed",
 ]
-
-
-class NormalHead(nn.Module):
-    r"""N(loc(b), scale(b)^2), independent in every dimension of the latent.
-
-    [loc, raw] = project(net(b)), scale = `scale`(raw).
-
-    Args:
-        net: network with an attribute ``out_shape`` (C, H, W): b to features.
-        latent: D for a vector, or (D, H, W) for a feature map of the same resolution.
-        scale: from real numbers to standard deviations; softplus by default, so raw = 0 gives 1.
-        kernel: of the convolution to a feature map's parameters; as large as the map, it sees all of it.
-
-    Shapes: b (B, ...) as `net` takes it; batch shape (B,), event shape `latent`.
-    """
-
-    def __init__(
-        self,
-        net: Any,
-        latent: int | Sequence[int],
-        *,
-        scale: Callable[[Tensor], Tensor] = softplus_scale,
-        kernel: int | tuple[int, int] = 1,
-    ) -> None:
-        super().__init__()
-        self.event_shape = (latent,) if isinstance(latent, int) else tuple(latent)
-        self.net = net
-        parameters = (2 * self.event_shape[0], *self.event_shape[1:])
-        self.project = project(net.out_shape, parameters, kernel=kernel)
-        self.scale = scale
-
-    def encode(self, b: Tensor) -> Tensor:
-        """The 2D parameters, (B, 2D) or (B, 2D, H, W)."""
-        return self.project(self.net(b))
-
-    def distribution(self, parameters: Tensor) -> Any:
-        """The normal with these parameters."""
-        loc, raw = parameters.chunk(2, dim=1)
-        return dist.Normal(loc, self.scale(raw)).to_event(len(self.event_shape))
-
-    def forward(self, b: Tensor) -> Any:
-        """p(a | b)."""
-        return self.distribution(self.encode(b))
-
-
-class SequenceHead(NormalHead):
-    r"""N(loc_t(b), scale_t(b)^2) for every step t of a sequence, from the features of step t only.
-
-    Args:
-        net: network with ``out_shape`` (C, T, 1): b to features.
-        latent: (D, T).
-        scale: see `NormalHead`.
-
-    Shapes: b (B, ...) as `net` takes it; batch shape (B,), event shape (D, T).
-    """
-
-    def __init__(
-        self, net: Any, latent: Sequence[int], *, scale: Callable[[Tensor], Tensor] = softplus_scale
-    ) -> None:
-        super().__init__(net, (*latent, 1), scale=scale)
-        self.event_shape = tuple(latent)
-
-    def encode(self, b: Tensor) -> Tensor:
-        """The 2D parameters of every step, (B, 2D, T)."""
-        return super().encode(b).squeeze(-1)
-
-
-class FullCovarianceHead(nn.Module):
-    r"""N(loc(b), L(b) L(b)^T), L lower triangular with a positive diagonal.
-
-    [loc, raw, lower] = project(net(b)), diag L = softplus_scale(raw), below it L = lower: of D (D + 3) / 2
-    features.
-
-    Args:
-        net: network with an attribute ``out_shape``: b to features.
-        latent: D.
-
-    Shapes: b (B, ...) as `net` takes it; batch shape (B,), event shape (D,).
-    """
-
-    def __init__(self, net: Any, latent: int) -> None:
-        super().__init__()
-        self.event_shape = (latent,)
-        self.net = net
-        self.project = project(net.out_shape, (latent * (latent + 3) // 2,))
-
-    def encode(self, b: Tensor) -> Tensor:
-        """The parameters, (B, D (D + 3) / 2)."""
-        return self.project(self.net(b))
-
-    def distribution(self, parameters: Tensor) -> Any:
-        """The normal with these parameters."""
-        d = self.event_shape[0]
-        loc, raw, lower = parameters.split([d, d, d * (d - 1) // 2], dim=1)
-        rows, columns = torch.tril_indices(d, d, -1, device=parameters.device)
-        below = loc.new_zeros(*loc.shape, d)
-        below[:, rows, columns] = lower
-        scale_tril = below + torch.diag_embed(softplus_scale(raw))
-        return dist.MultivariateNormal(loc, scale_tril=scale_tril)
-
-    def forward(self, b: Tensor) -> Any:
-        """p(a | b)."""
-        return self.distribution(self.encode(b))
-
-
-class Features(nn.Identity):
-    """What has been through a network already, in the place of a head's network; see `Behind`.
-
-    Args:
-        out_shape: (C, H, W) or (D,).
-    """
-
-    def __init__(self, out_shape: Shape) -> None:
-        super().__init__()
-        self.out_shape = tuple(out_shape)
-
-
-class Behind(nn.Module):
-    """A head of net(b), the network run once an image for all that the head makes of it.
-
-    A posterior and the context of its flows can share an encoder:
-
-        head = NormalHead(Features(net.out_shape), D)
-        Behind(net, transformed(head, flows, context=project(net.out_shape, (K,))))
-
-    Args:
-        net: b to features.
-        head: called with these.
-    """
-
-    def __init__(self, net: Any, head: Any) -> None:
-        super().__init__()
-        self.net, self.head = net, head
-
-    def encode(self, b: Tensor) -> Any:
-        """What the head makes of net(b)."""
-        return encoded(self.head, self.net(b))
-
-    def distribution(self, features: Any) -> Any:
-        """The head's distribution with these features."""
-        return distribution_of(self.head, features)
-
-    def forward(self, b: Tensor) -> Any:
-        """p(a | b)."""
-        return self.head(self.net(b))
-
-
-class SeesImage(nn.Module):
-    """A head of an image x and a vector b: head([net(x), b]).
-
-    Args:
-        net: x to features (B, F).
-        head: called with (B, F + D).
-    """
-
-    def __init__(self, net: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.net, self.head = net, head
-
-    def forward(self, x: Tensor, b: Tensor) -> Any:
-        """p(a | x, b)."""
-        return self.head(torch.cat([self.net(x), b], dim=1))
-
-
-class Unconditional(nn.Module):
-    """A prior in the place of a head: the same distribution whatever b is.
-
-    Args:
-        prior: called with nothing, returns a distribution of batch shape ().
-    """
-
-    def __init__(self, prior: Any) -> None:
-        super().__init__()
-        self.prior = prior
-
-    def forward(self, b: Tensor) -> Any:
-        """p(a), batch shape (B,)."""
-        return independent_copies(self.prior(), len(b))
 
 
 def normal_with_flow(
     net: Any, latent: int, flow: Any, *, scale: Callable[[Tensor], Tensor] = softplus_scale
-) -> Behind:
-    """q(z | x) of inverse autoregressive flow (arXiv:1606.04934, Algorithm 1): z = f(z_0; h(x)).
-
-    One pass of the encoder gives loc and scale of z_0 and the context h.
+) -> WithEncoder:
+    """A normal with any flow on top.
 
     Args:
         net: encoder with an attribute ``out_shape``.
         latent: D.
         flow: on vectors of D, with a context.
-        scale: of z_0, see `NormalHead`.
+        scale: of z_0, see `zoo.NormalHead`.
     """
-    features = NormalHead(Features(net.out_shape), latent, scale=scale)
-    return Behind(net, transformed(features, flow, context=project(net.out_shape, flow.context_shape)))
+    normal = NormalHead(Features(net.out_shape), latent, scale=scale)
+    return WithEncoder(net, transformed(normal, flow, context=project(net.out_shape, flow.context_shape)))
 
 
+@passes_on(normal_with_flow)
+def _made_for(
+    net: Any, latent: int, build: Callable[..., Any], *, context: int = 32, **options: Any
+) -> WithEncoder:
+    """`normal_with_flow` with a flow made for it, ``build(D, context=K)``.
+
+    Args:
+        net: encoder with an attribute ``out_shape``.
+        latent: D.
+        build: makes the flow.
+        context: K, size of h(x).
+        options: of `normal_with_flow`.
+
+    Raises:
+        ValueError: if the latent is a map.
+    """
+    if not isinstance(latent, int):
+        raise ValueError(f"expected a latent vector for flows, spatial=false; got a map of shape {latent}")
+    return normal_with_flow(net, latent, build(latent, context=context), **options)
+
+
+@passes_on(_made_for)
 def iaf_posterior(
-    net: Any,
-    latent: int,
-    *,
-    layers: int = 2,
-    hidden: tuple[int, ...] = (64, 64),
-    context: int = 32,
-    scale: Callable[[Tensor], Tensor] = softplus_scale,
-) -> Behind:
-    """`normal_with_flow` with inverse autoregressive layers, made of an encoder and the size of z.
+    net: Any, latent: int, *, layers: int = 2, hidden: tuple[int, ...] = (64, 64), **options: Any
+) -> WithEncoder:
+    """Inverse autoregressive layers (arXiv:1606.04934).
 
     Args:
         net: encoder with an attribute ``out_shape``.
         latent: D.
         layers: how many.
         hidden: widths of each layer's network.
-        context: size of the context h(x) that the encoder gives these layers.
-        scale: of z_0, see `NormalHead`.
+        options: ``context``, the size of h(x), and ``scale``, see `normal_with_flow`.
 
     Raises:
         ValueError: if the latent is a map.
     """
-    _require_vector(latent)
-    flow = iaf(latent, layers=layers, hidden=hidden, context=context)
-    return normal_with_flow(net, latent, flow, scale=scale)
+    return _made_for(net, latent, partial(iaf, layers=layers, hidden=hidden), **options)
 
 
-def planar_posterior(
-    net: Any,
-    latent: int,
-    *,
-    layers: int = 8,
-    context: int = 32,
-    scale: Callable[[Tensor], Tensor] = softplus_scale,
-) -> Behind:
-    """`normal_with_flow` with planar layers (arXiv:1505.05770), made of an encoder and the size of z.
+@passes_on(_made_for)
+def planar_posterior(net: Any, latent: int, *, layers: int = 8, **options: Any) -> WithEncoder:
+    """Planar layers (arXiv:1505.05770), all parameters linear in h(x).
 
     Args:
         net: encoder with an attribute ``out_shape``.
         latent: D.
         layers: how many.
-        context: size of h(x), of which all parameters of the layers are linear functions.
-        scale: of z_0, see `NormalHead`.
+        options: ``context``, the size of h(x), and ``scale``, see `normal_with_flow`.
 
     Raises:
         ValueError: if the latent is a map.
     """
-    _require_vector(latent)
-    return normal_with_flow(net, latent, planar(latent, layers=layers, context=context), scale=scale)
+    return _made_for(net, latent, partial(planar, layers=layers), **options)
 
 
-def householder_posterior(
-    net: Any,
-    latent: int,
-    *,
-    reflections: int = 10,
-    context: int = 32,
-    scale: Callable[[Tensor], Tensor] = softplus_scale,
-) -> Behind:
-    """`normal_with_flow` with reflections (arXiv:1611.09630): a normal of full covariance Q diag(s^2) Q^T.
+@passes_on(_made_for)
+def householder_posterior(net: Any, latent: int, *, reflections: int = 10, **options: Any) -> WithEncoder:
+    """Reflections (arXiv:1611.09630), their vectors linear in h(x): a normal of covariance Q diag(s^2) Q^T.
 
     Args:
         net: encoder with an attribute ``out_shape``.
         latent: D.
-        reflections: K.
-        context: size of h(x), of which the vectors are linear functions.
-        scale: of z_0, see `NormalHead`.
+        reflections: how many.
+        options: ``context``, the size of h(x), and ``scale``, see `normal_with_flow`.
 
     Raises:
         ValueError: if the latent is a map.
     """
-    _require_vector(latent)
-    flow = Householder(latent, reflections=reflections, context=context)
-    return normal_with_flow(net, latent, flow, scale=scale)
+    return _made_for(net, latent, partial(Householder, reflections=reflections), **options)
 
 
+@passes_on(_made_for)
 def sylvester_posterior(
     net: Any,
     latent: int,
@@ -319,10 +122,9 @@ def sylvester_posterior(
     layers: int = 4,
     basis: Literal["orthogonal", "reflections", "axes"] = "orthogonal",
     columns: int = 8,
-    context: int = 32,
-    scale: Callable[[Tensor], Tensor] = softplus_scale,
-) -> Behind:
-    """`normal_with_flow` with Sylvester flows (arXiv:1803.05649), made of an encoder and the size of z.
+    **options: Any,
+) -> WithEncoder:
+    """Sylvester flows (arXiv:1803.05649), all parameters linear in h(x).
 
     Args:
         net: encoder with an attribute ``out_shape``.
@@ -330,44 +132,10 @@ def sylvester_posterior(
         layers: how many.
         basis: of Q: orthogonal columns (O-SNF), reflections (H-SNF), or axes (T-SNF).
         columns: of Q where they are orthogonal, D at most; or how many reflections.
-        context: size of h(x), of which all parameters of the layers are linear functions.
-        scale: of z_0, see `NormalHead`.
+        options: ``context``, the size of h(x), and ``scale``, see `normal_with_flow`.
 
     Raises:
         ValueError: if the latent is a map.
     """
-    _require_vector(latent)
-    flow = sylvester(latent, layers=layers, basis=basis, columns=columns, context=context)
-    return normal_with_flow(net, latent, flow, scale=scale)
-
-
-def _require_vector(latent: Any) -> None:
-    if not isinstance(latent, int):
-        raise ValueError(f"expected a latent vector for flows, spatial=false; got a map of shape {latent}")
-
-
-class DequantizationHead(nn.Module):
-    """q(y | x) of the continuous y behind an image x: noise in the bin of x (`flows.dequantization`).
-
-    Args:
-        levels: of the images.
-        noise: called with x (B, C, H, W), returns a distribution over (0, 1)^D of event shape (C, H, W);
-            uniform noise by default.
-    """
-
-    def __init__(self, levels: int, *, noise: Any = None) -> None:
-        super().__init__()
-        self.levels, self.noise = levels, uniform_noise if noise is None else noise
-
-    def encode(self, x: Tensor) -> Any:
-        """The images, and what the noise depends on."""
-        return x, encoded(self.noise, x)
-
-    def distribution(self, features: Any) -> VariationalDequantization:
-        """q(y | x), batch shape (B,)."""
-        x, of_noise = features
-        return VariationalDequantization(x, self.levels, distribution_of(self.noise, of_noise))
-
-    def forward(self, x: Tensor) -> VariationalDequantization:
-        """q(y | x), batch shape (B,)."""
-        return self.distribution(self.encode(x))
+    flow = partial(sylvester, layers=layers, basis=basis, columns=columns)
+    return _made_for(net, latent, flow, **options)

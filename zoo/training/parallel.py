@@ -75,12 +75,12 @@ def local_device(device: torch.device) -> torch.device:
 
 
 def first_shows(total: int, *, unit: str) -> Progress:
-    """A progress bar that is seen once, in the leading process."""
+    """A progress bar that is seen once, on rank 0."""
     return Progress(total, unit=unit, stream=None if rank() == 0 else io.StringIO())
 
 
 def from_first(work: Callable[[], T]) -> T:
-    """What `work` returns in the leading process, in all of them; the others wait.
+    """What `work` returns on rank 0, in all of them; the others wait.
 
     Raises:
         ZooError: in every process.
@@ -101,7 +101,7 @@ def copy_first(module: nn.Module) -> None:
 
 
 def on_rank_zero(action: Callable[[], T]) -> T | None:
-    """What `action` returns in the leading process, None in the others; where it fails all fail.
+    """What `action` returns on rank 0, None in the others; where it fails all fail.
 
     Raises:
         ZooError: in every process.
