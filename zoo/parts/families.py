@@ -18,25 +18,36 @@ from zoo.nn.scales import softplus_scale
 
 
 @dataclass(frozen=True)
-class Bernoullis:
-    """Binary sub-pixels, {0, 1}.
+class _IndependentChannels:
+    """Base class of families whose sub-pixels are independent of each other, given the features.
 
     Attributes:
         channels: C.
     """
 
     channels: int
-    takes: ClassVar[str] = "binary"
+
+    @property
+    def parameters(self) -> int:
+        """Features a sub-pixel: a logit."""
+        return 1
 
     @property
     def size(self) -> int:
-        """A logit a sub-pixel."""
-        return self.channels
+        """Features a pixel."""
+        return self.channels * self.parameters
 
     @property
     def groups(self) -> int:
         """Every channel on its own."""
         return self.channels
+
+
+@dataclass(frozen=True)
+class Bernoullis(_IndependentChannels):
+    """Binary sub-pixels, {0, 1}."""
+
+    takes: ClassVar[str] = "binary"
 
     def __call__(self, features: Tensor) -> Any:
         """prod_i Bernoulli(x_i; sigmoid(features_i))."""
@@ -44,27 +55,20 @@ class Bernoullis:
 
 
 @dataclass(frozen=True)
-class Categoricals:
+class Categoricals(_IndependentChannels):
     """Sub-pixels on the grid 2k/(K-1) - 1 with free masses (PixelCNN's softmax, arXiv:1601.06759).
 
     Attributes:
-        channels: C.
         levels: K.
     """
 
-    channels: int
     levels: int = 256
     takes: ClassVar[str] = "grid"
 
     @property
-    def size(self) -> int:
-        """K logits a sub-pixel, those of the first channel first."""
-        return self.channels * self.levels
-
-    @property
-    def groups(self) -> int:
-        """Every channel on its own."""
-        return self.channels
+    def parameters(self) -> int:
+        """K logits, those of the first channel first."""
+        return self.levels
 
     def __call__(self, features: Tensor) -> Any:
         """prod_i softmax(features_i)."""
@@ -141,27 +145,13 @@ class Normals:
 
 
 @dataclass(frozen=True)
-class ContinuousBernoullis:
+class ContinuousBernoullis(_IndependentChannels):
     """Sub-pixels in [0, 1]: lambda^x (1 - lambda)^(1 - x), normalised (Loaiza-Ganem & Cunningham 2019).
 
     arXiv:1907.06845: a Bernoulli's formula is no density of grey values; with the normalising constant it is.
-
-    Attributes:
-        channels: C.
     """
 
-    channels: int
     takes: ClassVar[str] = "unit"
-
-    @property
-    def size(self) -> int:
-        """A logit of lambda a sub-pixel."""
-        return self.channels
-
-    @property
-    def groups(self) -> int:
-        """Every channel on its own."""
-        return self.channels
 
     def __call__(self, features: Tensor) -> Any:
         """prod_i ContinuousBernoulli(x_i; sigmoid(features_i))."""
@@ -169,30 +159,23 @@ class ContinuousBernoullis:
 
 
 @dataclass(frozen=True)
-class Gaussians:
+class Gaussians(_IndependentChannels):
     """Sub-pixels in [0, 1] as real values: N(loc_i, scale_i^2).
 
     A density of continuous values. Of images of few grey levels it can be as large as the smallest scale lets
     it, so its nats do not compare with those of masses.
 
     Attributes:
-        channels: C.
         scale: of all sub-pixels; None for one of each by the network.
     """
 
-    channels: int
     scale: float | None = None
     takes: ClassVar[str] = "unit"
 
     @property
-    def size(self) -> int:
-        """A mean a sub-pixel, and a raw scale where it is learned."""
-        return self.channels * (2 if self.scale is None else 1)
-
-    @property
-    def groups(self) -> int:
-        """Every channel on its own."""
-        return self.channels
+    def parameters(self) -> int:
+        """A mean, and a raw scale where it is learned."""
+        return 2 if self.scale is None else 1
 
     def __call__(self, features: Tensor) -> Any:
         """prod_i N(x_i; loc_i, scale_i^2)."""
@@ -203,29 +186,22 @@ class Gaussians:
 
 
 @dataclass(frozen=True)
-class Logistics:
+class Logistics(_IndependentChannels):
     """Sub-pixels on the grid 2k/(levels-1) - 1: one discretised logistic each, with a scale of its own.
 
     Attributes:
-        channels: C.
         levels: grey levels of a sub-pixel.
         min_log_scale: floor of the log scales.
     """
 
-    channels: int
     levels: int = 256
     min_log_scale: float = -7.0
     takes: ClassVar[str] = "grid"
 
     @property
-    def size(self) -> int:
-        """A mean and a log scale a sub-pixel."""
-        return 2 * self.channels
-
-    @property
-    def groups(self) -> int:
-        """Every channel on its own."""
-        return self.channels
+    def parameters(self) -> int:
+        """A mean and a log scale."""
+        return 2
 
     def __call__(self, features: Tensor) -> Any:
         """prod_i DiscretizedLogistic(x_i; loc_i, exp(log_scale_i))."""
