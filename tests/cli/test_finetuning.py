@@ -16,7 +16,8 @@ from zoo.runs.finetuning import finetuned
 from zoo.training.checkpoint import load_checkpoint
 
 SETTINGS = (
-    *("--set", "channels=4", "--set", "latent=3", "--set", "log_every=1", "--set", "ema=0.9"),
+    *("--set", "channels=4", "--set", "latent=3", "--set", "strides=2"),
+    *("--set", "log_every=1", "--set", "ema=0.9"),
     *("--set", "learning_rate=5e-3", "--set", "learning_rate_decay=0.9", "--set", "warmup=8"),
 )
 CUT = ("--samples", 2, "--images", 5)

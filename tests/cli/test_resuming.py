@@ -20,7 +20,8 @@ from zoo.training.run_folder import RunFolder
 
 SMALL = (
     *("vae_digits", "--batch-size", 100, "--samples", 2, "--images", 5, "--seed", 4),
-    *("--set", "channels=4", "--set", "latent=3", "--set", "log_every=1", "--set", "ema=0.9"),
+    *("--set", "channels=4", "--set", "latent=3", "--set", "strides=2"),
+    *("--set", "log_every=1", "--set", "ema=0.9"),
 )
 
 
@@ -172,7 +173,7 @@ PHASES = {
 def test_a_signal_anywhere_ends_with_the_command_that_resumes(phase, zoo, tmp_path, whole, monkeypatch):
     command, number, place, name = PHASES[phase]
     arguments = {
-        "train": ("train", *SMALL, "--out", tmp_path / "a run", "--epochs", 1),
+        "train": ("train", *SMALL, "--batch-size", 700, "--out", tmp_path / "a run", "--epochs", 1),
         "evaluate": ("evaluate", whole, "--samples", 2, "--images", 5),
         "sample": ("sample", whole, "-n", 2, "--out", tmp_path / "x.png"),
     }[command]

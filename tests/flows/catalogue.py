@@ -33,4 +33,4 @@ every_flow = pytest.mark.parametrize("name", CASES)
 conditional_flows = pytest.mark.parametrize("name", CONDITIONAL)
 flows_of_the_plane = pytest.mark.parametrize("name", PLANE)
 flows_of_each_class = pytest.mark.parametrize("name", one_a_class(CASES))
-batches = pytest.mark.parametrize("batch", [(), (3,), (2, 3)], ids=str)
+BATCHES: list[tuple[int, ...]] = [(), (3,), (2, 3)]

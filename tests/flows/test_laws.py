@@ -1,19 +1,18 @@
 """Laws of every flow: it is invertible, knows its Jacobian and takes any batch."""
 
-import pytest
 import torch
 
-from tests.flows.catalogue import CASES, batches, every_flow, flows_of_each_class
+from tests.flows.catalogue import BATCHES, CASES, every_flow, flows_of_each_class
 from tests.flows.named.case import at, context, passes, point
+
+SCALES = (1.0, 5.0, 1.0)  # of the points of each batch
 
 
 @every_flow
-@batches
-def test_inverse_undoes_call(name, batch):
-    flow = CASES[name].trained()
-    c, atol = context(flow, batch), CASES[name].atol
-    for scale in (1.0, 5.0):
-        x = point(flow, batch, scale=scale)
+def test_inverse_undoes_call(name):
+    flow, atol = CASES[name].trained(), CASES[name].atol
+    for batch, scale in zip(BATCHES, SCALES, strict=True):
+        x, c = point(flow, batch, scale=scale), context(flow, batch)
         with torch.no_grad():
             y, log_det = flow.call_and_log_det(x, c)
             back, log_det_back = flow.inverse_and_log_det(y, c)
@@ -24,12 +23,10 @@ def test_inverse_undoes_call(name, batch):
 
 
 @every_flow
-@batches
-def test_call_undoes_inverse(name, batch):
-    flow = CASES[name].trained()
-    c, atol = context(flow, batch), CASES[name].atol
-    for scale in (1.0, 5.0):
-        y = point(flow, batch, scale=scale, shape=flow.event_shape)
+def test_call_undoes_inverse(name):
+    flow, atol = CASES[name].trained(), CASES[name].atol
+    for batch, scale in zip(BATCHES, SCALES, strict=True):
+        y, c = point(flow, batch, scale=scale, shape=flow.event_shape), context(flow, batch)
         with torch.no_grad():
             x, log_det = flow.inverse_and_log_det(y, c)
             again, log_det_again = flow.call_and_log_det(x, c)
@@ -65,13 +62,12 @@ def test_log_det_matches_autograd(name):
 
 
 @every_flow
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_far_points_are_finite(name, dtype):
-    """Values, log dets and gradients at |x_i| = 100, or as far as the case goes."""
-    flow = CASES[name].trained(dtype=dtype)
+def test_far_points_are_finite(name):
+    """Values, log dets and gradients at |x_i| = 100, or as far as the case goes; float64 reaches further."""
+    flow = CASES[name].trained(dtype=torch.float32)
     c = context(flow, (4,))
     for pass_, shape, _ in passes(flow):
-        x = (CASES[name].reach * point(flow, (4,), shape=shape).sign()).to(dtype).requires_grad_()
+        x = (CASES[name].reach * point(flow, (4,), shape=shape).sign()).requires_grad_()
         y, log_det = pass_(x, c)
         gradients = torch.autograd.grad(y.sum() + log_det.sum(), [x, *flow.parameters()], allow_unused=True)
         for value in (y, log_det, *gradients):
@@ -79,18 +75,18 @@ def test_far_points_are_finite(name, dtype):
 
 
 @every_flow
-@batches
-def test_transform_protocol_agrees_with_one_pass(name, batch):
+def test_transform_protocol_agrees_with_one_pass(name):
     """`flow(x)`, `flow.inv(y)` and `log_abs_det_jacobian`."""
     flow = CASES[name].trained()
-    x, c = point(flow, batch), context(flow, batch)
-    transform = at(flow, c)
-    expected, log_det = flow.call_and_log_det(x, c)
-    y = transform(x)
-    torch.testing.assert_close(y, expected, rtol=0, atol=0)
-    torch.testing.assert_close(transform.log_abs_det_jacobian(x, y), log_det, rtol=0, atol=1e-8)
-    torch.testing.assert_close(transform.inv(y), x, rtol=0, atol=CASES[name].atol)
-    torch.testing.assert_close(transform.inv.log_abs_det_jacobian(y, x), -log_det, rtol=0, atol=1e-8)
+    for batch in BATCHES[::2]:
+        x, c = point(flow, batch), context(flow, batch)
+        transform = at(flow, c)
+        expected, log_det = flow.call_and_log_det(x, c)
+        y = transform(x)
+        torch.testing.assert_close(y, expected, rtol=0, atol=0)
+        torch.testing.assert_close(transform.log_abs_det_jacobian(x, y), log_det, rtol=0, atol=1e-8)
+        torch.testing.assert_close(transform.inv(y), x, rtol=0, atol=CASES[name].atol)
+        torch.testing.assert_close(transform.inv.log_abs_det_jacobian(y, x), -log_det, rtol=0, atol=1e-8)
 
 
 @every_flow

@@ -20,6 +20,7 @@ from zoo.training.trainer import Trainer
 
 IMAGES, BATCH, EPOCHS = 40, 10, 3
 STEPS = EPOCHS * IMAGES // BATCH
+SIZES = {"channels": 2, "latent": 2, "strides": (2,)}  # one block each way
 
 # Its children are forked from a process that has imported everything and has no threads.
 _children = multiprocessing.get_context("forkserver")
@@ -47,7 +48,7 @@ def fit_digits(folder, *, data=None, callbacks=(epoch_figures,), **changes):
     """A VAE with everything that has a state: EMA, warm-up, a learning rate that falls, dropout's noise."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    system = zoo.build("vae_digits", channels=2, latent=2)
+    system = zoo.build("vae_digits", **SIZES)
     run = None
     if folder is not None:
         resume = (folder / "config.json").exists()

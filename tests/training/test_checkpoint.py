@@ -1,7 +1,7 @@
 """Faults are injected; what loads must be one of the states that were saved, or nothing.
 
-Kills and full disks happen to children forked from a small process that has imported torch already
-(this file run as a script), so that the import does not eat the time before each kill.
+Kills and full disks happen to children forked from a process that has imported torch already, so that the
+import does not eat the time before each kill.
 """
 
 import errno
@@ -11,8 +11,6 @@ import pickle
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import warnings
 from collections import OrderedDict
@@ -22,11 +20,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training import runs
 from zoo.errors import CheckpointError
 from zoo.training import checkpoint_format, files
 from zoo.training.checkpoint import load_checkpoint, load_latest, previous_path, save_checkpoint
-
-ROOT = Path(__file__).parents[2]
 
 
 def make_state(step, size=500):
@@ -413,11 +410,8 @@ def reports(tmp_path_factory):
     if not hasattr(os, "fork"):
         pytest.skip("children are forked")
     folder = tmp_path_factory.mktemp("children")
-    command = [sys.executable, "-W", "error", __file__, str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    assert runs.in_process(inject, folder) == 0
+    return json.loads((folder / "reports.json").read_text())
 
 
 def test_kills_at_random_times(reports):
@@ -462,7 +456,7 @@ def is_whole(state, size):
     return same(state, make_state(state["step"], size))
 
 
-def random_kills(folder, kills=12, size=500_000):
+def random_kills(folder, kills=12, size=100_000):
     numbers, reports = random.Random(time.time_ns()), []
     for _ in range(kills):
         finished, tell = os.pipe()
@@ -475,7 +469,7 @@ def random_kills(folder, kills=12, size=500_000):
 
         child = forked(save_on_and_on)
         told = os.read(finished, 100)  # a first save, then any moment
-        time.sleep(numbers.uniform(0, 0.1))
+        time.sleep(numbers.uniform(0, 0.03))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         os.close(tell)
@@ -572,10 +566,12 @@ def full_disks(folder):
     return reports
 
 
-if __name__ == "__main__":
+def inject(folder):
+    """All of them in a process that is not the tests'; writes down what each left."""
+    warnings.simplefilter("error")
     found = {}
     for task in (random_kills, kills_at_each_call, full_disks):
-        place = Path(sys.argv[1]) / task.__name__
+        place = folder / task.__name__
         place.mkdir()
         found[task.__name__] = task(place)
-    sys.stdout.write(json.dumps(found) + "\n")
+    (folder / "reports.json").write_text(json.dumps(found))

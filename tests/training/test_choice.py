@@ -33,9 +33,9 @@ def best(folder):
     return load_checkpoint(folder / "checkpoints" / "best.pt")
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.8])
 @pytest.mark.parametrize(
-    ("figures", "epoch"), [((1.0, 3.0, 2.0), 2), ((3.0, 2.0, 1.0), 1), ((-9.0, -8.0, -7.0), 3)]
+    ("figures", "epoch", "ema"),
+    [((1.0, 3.0, 2.0), 2, 0.8), ((3.0, 2.0, 1.0), 1, 0.0), ((-9.0, -8.0, -7.0), 3, 0.8)],
 )
 def test_the_best_epoch_is_evaluated_and_no_worse_one_replaces_it(figures, epoch, ema, tmp_path):
     result, seen = fit(tmp_path / "run", *figures, ema=ema)
@@ -66,8 +66,16 @@ def test_a_figure_that_is_no_number_is_never_the_best(tmp_path):
     assert best(tmp_path / "run")["best"] == 1.0
 
 
-@pytest.mark.parametrize("figures", [(1.0, 3.0, 2.0), (3.0, 1.0, 2.0), (1.0, 2.0, 3.0)])
-@pytest.mark.parametrize("step", [3, 6, 11])
+@pytest.mark.parametrize(
+    ("figures", "step"),
+    [
+        pytest.param((1.0, 3.0, 2.0), 3, id="ended before any figure"),
+        pytest.param((3.0, 1.0, 2.0), 6, id="ended when the best is known"),
+        pytest.param((1.0, 3.0, 2.0), 6, id="ended before the best"),
+        pytest.param((1.0, 3.0, 2.0), 11, id="ended when a worse one is to come"),
+        pytest.param((1.0, 2.0, 3.0), 11, id="ended when a better one is to come"),
+    ],
+)
 def test_a_run_that_goes_on_keeps_the_best_so_far(step, figures, tmp_path, monkeypatch):
     whole, _ = fit(tmp_path / "whole", *figures)
     with monkeypatch.context() as patch:

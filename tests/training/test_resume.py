@@ -187,15 +187,14 @@ def test_a_run_that_lost_its_checkpoints_is_refused_and_left_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["loss", "average", "optimizer", "step", "start", "best"])
-@pytest.mark.parametrize("value", ["text", [1, 2], {"a": 1}])
-def test_a_checkpoint_with_something_else_in_it_is_refused(key, value, tmp_path):
+def test_a_checkpoint_with_something_else_in_it_is_refused(key, tmp_path):
     runs.fit_digits(tmp_path / "run", steps=1)
-    save_checkpoint(
-        tmp_path / "run" / "checkpoints" / "last.pt", {**runs.state(tmp_path / "run"), key: value}
-    )
-    with pytest.raises(CheckpointError) as error:
-        runs.fit_digits(tmp_path / "run")
-    assert "\n" not in str(error.value)
+    sound = runs.state(tmp_path / "run")
+    for value in ("text", [1, 2], {"a": 1}):
+        save_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt", {**sound, key: value})
+        with pytest.raises(CheckpointError) as error:
+            runs.fit_digits(tmp_path / "run")
+        assert "\n" not in str(error.value)
 
 
 def test_a_resumed_run_takes_another_learning_rate_and_clip(tmp_path):
@@ -209,7 +208,7 @@ def test_a_resumed_run_takes_another_learning_rate_and_clip(tmp_path):
 def test_a_checkpoint_of_another_model_is_refused_and_kept(tmp_path):
     runs.fit_digits(tmp_path / "run", steps=2)
     before = runs.state(tmp_path / "run")
-    system = zoo.build("vae_digits", channels=2, latent=3)
+    system = zoo.build("vae_digits", **{**runs.SIZES, "latent": 3})
     run = RunFolder.open(tmp_path / "run")
     with pytest.raises(CheckpointError, match="another model"):
         zoo.fit(system.model, system.guide, zoo.ELBO(), runs.digits(), run=run, resume=True, ema=0.8)
