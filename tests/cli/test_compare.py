@@ -86,6 +86,13 @@ def test_runs_of_other_protocols_are_refused(trained, tmp_path, changes, said):
     assert "\n" not in str(refused.value)
 
 
+def test_runs_of_other_data_are_refused_where_those_are_not_at_hand(zoo, trained):
+    outcome = zoo("compare", trained, "vae_mlp_mnist")
+    assert outcome.code == 2
+    assert "vae_mlp_mnist does not compare with" in outcome.err
+    assert "data is digits there and mnist here" in outcome.err
+
+
 def test_masses_of_the_same_levels_compare_however_the_images_are_encoded(tmp_path):
     """A flow's dequantised images, in [0, 1], and the grid of a softmax, in [-1, 1]."""
     runs = []

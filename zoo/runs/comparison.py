@@ -126,7 +126,9 @@ def require_comparable(first: Run, other: Run) -> None:
         UsageError: naming what differs.
         CheckpointError: if the checkpoint of one is missing or damaged.
     """
-    ours, theirs = _compared(first), _compared(other)
+    ours, theirs = _protocol(first), _protocol(other)
+    if ours["data"] == theirs["data"]:  # else the images need not be at hand
+        ours, theirs = ours | _images(first), theirs | _images(other)
     differ = [
         f"{key} is {_shown(ours[key])} there and {_shown(theirs[key])} here"
         for key in ours
@@ -139,13 +141,14 @@ def require_comparable(first: Run, other: Run) -> None:
         )
 
 
-def _compared(run: Run) -> dict[str, Any]:
-    """What two runs must share, by name, the most telling first."""
-    options = {
-        name: run.experiment.option(name) for name in ("data", "binarize", "binarize_seed", "validation")
-    }
+def _protocol(run: Run) -> dict[str, Any]:
+    """What two runs must share and is known before any image is read, by name."""
+    return {name: run.experiment.option(name) for name in ("data", "binarize", "binarize_seed", "validation")}
+
+
+def _images(run: Run) -> dict[str, Any]:
+    """What else they must share, by name."""
     return {
-        **options,
         "the image shape": tuple(run.data.image_shape),
         "the fingerprint of the images": run.data.fingerprint[:12],
         "the figure": _measure(run.system),
