@@ -68,7 +68,11 @@ class Choice:
 
 
 Part = Callable[..., Any]
-Prior = Annotated[Part, Choice(("zoo.parts.priors",), supplied=("posterior", "image_shape", "takes"))]
+OF_PRIORS = ("posterior", "image_shape", "takes")  # what a builder supplies
+Prior = Annotated[Part, Choice(("zoo.parts.priors",), supplied=OF_PRIORS)]
+PriorOfPseudoInputs = Annotated[
+    Part, Choice(("zoo.parts.priors",), supplied=(*OF_PRIORS, "num_pseudo_inputs"))
+]
 Posterior = Annotated[Part, Choice(("zoo.parts.heads", "zoo.parts.posteriors"), supplied=("kernel",))]
 Likelihood = Annotated[
     Part,

@@ -15,6 +15,7 @@ from zoo.nn.scales import bounded_scale
 from zoo.parts.heads import NormalHead
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.priors import VampPrior
+from zoo.settings import PriorOfPseudoInputs, construct
 
 
 def vamp_vae(
@@ -23,8 +24,9 @@ def vamp_vae(
     latent: int = 40,
     hidden: tuple[int, ...] = (300, 300),
     num_pseudo_inputs: int = 500,
+    prior: PriorOfPseudoInputs = VampPrior,
 ) -> tuple[VAE, AmortizedGuide]:
-    """A VAE with a VampPrior: model and guide.
+    """A VAE with a VampPrior, or another prior in its place: model and guide.
 
     The published code keeps the Bernoullis' means 1e-5 away from 0 and 1; here they are free.
 
@@ -32,9 +34,10 @@ def vamp_vae(
         image_shape: (C, H, W).
         latent: D, the size of z.
         hidden: widths of the encoder's gated layers; the decoder mirrors them.
-        num_pseudo_inputs: C, the components of the prior.
+        num_pseudo_inputs: C, the components of a VampPrior.
+        prior: made of the size of z; called with nothing, returns p(z). Another one to compare with.
     """
     head = NormalHead(gated_dense(image_shape, hidden), latent, scale=bounded_scale)
     likelihood = BernoulliLikelihood(gated_dense((latent,), hidden[::-1]), image_shape)
-    prior = VampPrior(latent, posterior=head, image_shape=image_shape, num_pseudo_inputs=num_pseudo_inputs)
-    return VAE(prior, likelihood), AmortizedGuide(head)
+    known = {"posterior": head, "image_shape": image_shape, "num_pseudo_inputs": num_pseudo_inputs}
+    return VAE(construct(prior, latent, **known), likelihood), AmortizedGuide(head)
