@@ -73,6 +73,17 @@ def test_reading_every_experiment_does_not_wait_for_pytorch():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+def test_sampling_imports_no_compiler_and_no_plots(tmp_path):
+    """PyTorch's compiler takes as long to import as the rest of it; torchvision imports it."""
+    code = (
+        "import sys, zoo.infer.compilation, zoo.cli.main as cli; "
+        f"cli.main(['sample', 'biva_digits', '-n', '2', '--out', {str(tmp_path / 'a.png')!r}]); "
+        "print(sorted({'torch._dynamo', 'torchvision', 'matplotlib', 'tensorboard'} & {*sys.modules}))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert run.stdout.splitlines()[-1:] == ["[]"], run.stderr
+
+
 @pytest.mark.parametrize("package", ["flows", "distributions"])
 def test_a_package_of_the_same_name_that_is_not_ours_is_found_out(package, tmp_path):
     (tmp_path / f"{package}.py").write_text("")

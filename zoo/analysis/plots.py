@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
 
 DPI = 100
@@ -77,7 +75,9 @@ def curves(
     return _drawn(figure, axes)
 
 
-def _axes(size: tuple[int, int], title: str, label: str) -> tuple[Figure, Any]:
+def _axes(size: tuple[int, int], title: str, label: str) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # half a second, which only what draws needs to spend
+
     width, height = size
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
     axes = figure.add_subplot(title=title, xlabel=label)
@@ -86,8 +86,10 @@ def _axes(size: tuple[int, int], title: str, label: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _drawn(figure: Figure, axes: Any) -> Tensor:
+def _drawn(figure: Any, axes: Any) -> Tensor:
     """The pixels, with the legend beside the axes, where it covers nothing."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     figure.legend(loc="outside right upper", fontsize=7, frameon=False)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
