@@ -9,7 +9,9 @@ import pyro.distributions as dist
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions.utils import broadcast_all
+from torch.distributions.utils import _sum_rightmost, broadcast_all
+
+from distributions.fused_normal import spread
 
 EXACT = 40.0  # softplus(l) is l beyond, to less than float64's precision
 
@@ -26,27 +28,37 @@ class FusedBernoulli(dist.Bernoulli):
         """Log p of every element."""
         if self._validate_args:
             self._validate_sample(value)
-        logits, value = broadcast_all(self.logits, value)
-        if torch.compiler.is_compiling():  # the compiler fuses by itself
-            return value * logits - F.softplus(logits, threshold=EXACT)
-        return _LogProb.apply(logits, value)
+        return bernoulli_log_prob(value, self.logits, 0)
+
+
+def bernoulli_log_prob(value: Tensor, logits: Tensor, event_dim: int) -> Tensor:
+    """Log Bernoulli(value; sigmoid(logits)), summed over the last `event_dim` dimensions."""
+    value, logits = broadcast_all(value, logits)
+    if torch.compiler.is_compiling():  # the compiler fuses by itself
+        return _sum_rightmost(value * logits - F.softplus(logits, threshold=EXACT), event_dim)
+    return _LogProb.apply(value, logits, event_dim)
 
 
 class _LogProb(torch.autograd.Function):
     """See the module's docstring."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, value: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, value)
-        return F.softplus(logits, threshold=EXACT).neg_().addcmul_(value, logits)
+    def forward(ctx: Any, value: Tensor, logits: Tensor, event_dim: int) -> Tensor:
+        ctx.save_for_backward(value, logits)
+        ctx.event_dim = event_dim
+        cost = F.softplus(logits, threshold=EXACT).addcmul_(value, logits, value=-1)
+        return _sum_rightmost(cost, event_dim).neg_()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        logits, value = ctx.saved_tensors
-        by_logits, by_value = ctx.needs_input_grad
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        value, logits = ctx.saved_tensors
+        of_value, of_logits, _ = ctx.needs_input_grad
+        grad = spread(grad, ctx.event_dim)
         if torch.is_grad_enabled():  # of a gradient that is differentiated again
-            return (value - logits.sigmoid()) * grad, logits * grad
+            return logits * grad, (value - logits.sigmoid()) * grad, None
+        probs = logits.sigmoid() if of_logits else None
         return (
-            logits.sigmoid().neg_().add_(value).mul_(grad) if by_logits else None,
-            logits * grad if by_value else None,
+            logits * grad if of_value else None,
+            torch.sub(value, probs, out=probs).mul_(grad) if probs is not None else None,
+            None,
         )

@@ -11,12 +11,17 @@ is asked for both at once. So ``log_prob`` is always that of the parameters as t
 gradient that of the density at the value, wherever the value comes from.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import pyro.distributions as dist
 import torch
 from torch import Tensor
 from torch.distributions.utils import _sum_rightmost
+
+from distributions.fused import elements, is_plain_normal
+from distributions.fused_normal import log_of_noise
 
 
 class TransformedDistribution(dist.TransformedDistribution):
@@ -68,19 +73,45 @@ def rsample_and_log_prob(distribution: Any, sample_shape: Any = ()) -> tuple[Ten
     >>> torch.allclose(log_prob, p.log_prob(y), atol=1e-5)
     True
     """
-    if isinstance(distribution, torch.distributions.Independent):
-        y, log_prob = rsample_and_log_prob(distribution.base_dist, sample_shape)
-        return y, _sum_rightmost(log_prob, distribution.reinterpreted_batch_ndims)
-    if not is_scored_as_drawn(distribution):
-        y = distribution.rsample(torch.Size(sample_shape))
-        return y, distribution.log_prob(y)
-    return _pushed(distribution, sample_shape)
+    drawn = scored_draw(distribution, sample_shape)
+    if drawn is not None:
+        return drawn.value, drawn.log_prob()
+    y = distribution.rsample(torch.Size(sample_shape))
+    return y, distribution.log_prob(y)
+
+
+class ScoredDraw(NamedTuple):
+    """A draw, and how its log density follows from what it was made of.
+
+    Attributes:
+        value: (*sample_shape, *batch, *event).
+        log_prob: called with nothing, its log density (*sample_shape, *batch), a total derivative, in nats.
+    """
+
+    value: Tensor
+    log_prob: Callable[[], Tensor]
+
+
+def scored_draw(distribution: Any, sample_shape: Any = ()) -> ScoredDraw | None:
+    """A draw of a distribution for which this is cheaper than ``rsample`` and ``log_prob``, otherwise None.
+
+    Of normals, from whose noise the density follows, and of transformed distributions with transforms of one
+    pass.
+    """
+    base, event_dim = elements(distribution)
+    if is_plain_normal(base):
+        noise = torch.randn(base._extended_shape(torch.Size(sample_shape)), **_like(base.loc))
+        density = partial(log_of_noise, noise, base.scale.expand_as(noise), event_dim)
+        return ScoredDraw(base.loc + noise * base.scale, density)
+    if not is_scored_as_drawn(base):
+        return None
+    value, log_prob = _pushed(base, sample_shape)
+    return ScoredDraw(value, partial(_sum_rightmost, log_prob, event_dim))
 
 
 def is_scored_as_drawn(distribution: Any) -> bool:
-    """Whether `rsample_and_log_prob` is cheaper than ``rsample`` and ``log_prob``."""
-    if isinstance(distribution, torch.distributions.Independent):
-        return is_scored_as_drawn(distribution.base_dist)
+    """Whether it is a transformed distribution of which a draw and its density take one pass together."""
+    distribution, _ = elements(distribution)
     if not isinstance(distribution, torch.distributions.TransformedDistribution):
         return False
     own = any(hasattr(t, "call_and_log_det") for t in distribution.transforms)
@@ -114,3 +145,7 @@ def _inverse_and_log_det(transform: Any, y: Tensor) -> tuple[Tensor, Tensor]:
         return transform.inverse_and_log_det(y)
     x = transform.inv(y)
     return x, -transform.log_abs_det_jacobian(x, y)
+
+
+def _like(t: Tensor) -> dict[str, Any]:
+    return {"dtype": t.dtype, "device": t.device}

@@ -17,6 +17,7 @@ from torch.distributions import kl_divergence
 
 from distributions import TransformedDistribution
 from distributions.base_normal import base_normal
+from distributions.transformed import ScoredDraw
 from flows import Composed
 from zoo.infer.handlers import Draws, Site
 from zoo.infer.joint import Joint
@@ -108,7 +109,8 @@ class ElementDraws(Draws):
             return super().draw(msg)
         value, log_q = element_log_prob(msg["fn"])
         self.log_q[msg["name"]] = log_q
-        msg["value"], msg["drawn"] = value, (value, log_q.flatten(1).sum(1))
+        drawn = ScoredDraw(value, lambda: log_q.flatten(1).sum(1))
+        msg["value"], msg["drawn"] = value, drawn
         return None
 
 

@@ -5,6 +5,7 @@ prior and the features that the model passes there; a latent that the guide drew
 (bottom-up) takes that value. No state is kept between passes.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -13,7 +14,8 @@ from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from distributions.transformed import is_scored_as_drawn, rsample_and_log_prob
+from distributions.fused import fused_log_prob
+from distributions.transformed import ScoredDraw, scored_draw
 from zoo.infer.plates import PerImage
 
 
@@ -37,7 +39,8 @@ class Site(NamedTuple):
         value: (N, ...).
         early: whether the guide drew it before the model ran, so that the prior may depend on it.
         of_model, of_guide: how log probabilities under the prior and the posterior become one term an image.
-        drawn_log_q: log q of the value, from the pass that drew it (see `Draws`); None where there is none.
+        drawn_log_q: called, log q of the value by what it was drawn from (see `Draws`); None where there is
+            nothing of that.
         layer: of a hierarchy (`zoo.latent`), None where it has none.
     """
 
@@ -48,7 +51,7 @@ class Site(NamedTuple):
     early: bool
     of_model: PerImage
     of_guide: PerImage
-    drawn_log_q: Tensor | None = None
+    drawn_log_q: Callable[[], Tensor] | None = None
     layer: int | None = None
 
     @property
@@ -62,12 +65,12 @@ class Site(NamedTuple):
             return torch.zeros_like(self.log_q())
         if self.prior is self.posterior:
             return self.log_q()
-        return self.of_model(self.prior.log_prob(self.value))
+        return self.of_model(fused_log_prob(self.prior, self.value))
 
     def log_q(self) -> Tensor:
         """Log q of the value, (N,), in nats; its gradient is total, through the value too."""
         drawn = self.drawn_log_q
-        return self.of_guide(self.posterior.log_prob(self.value) if drawn is None else drawn)
+        return self.of_guide(fused_log_prob(self.posterior, self.value) if drawn is None else drawn())
 
     def kl(self) -> Tensor:
         """KL(q || p) in closed form, (N,), in nats; NotImplementedError where none is registered."""
@@ -75,7 +78,7 @@ class Site(NamedTuple):
 
 
 class Draws(Messenger):
-    """Draws each sample statement, that of a flow together with its log density, in one pass."""
+    """Draws each sample statement, and keeps its log density, where that comes cheaper with the draw."""
 
     def _pyro_sample(self, msg: Any) -> None:
         if msg["value"] is None and not msg["done"] and not site_is_subsample(msg):
@@ -83,18 +86,17 @@ class Draws(Messenger):
 
     def draw(self, msg: Any) -> None:
         """Set the message's value, and its log density where that comes with it."""
-        fn = msg["fn"]
-        if is_scored_as_drawn(fn):
-            value, log_prob = rsample_and_log_prob(fn, *msg["args"], **msg["kwargs"])
-            msg["value"], msg["drawn"] = value, (value, log_prob)
+        drawn = scored_draw(msg["fn"], *msg["args"], **msg["kwargs"])
+        if drawn is None:
+            msg["value"] = msg["fn"](*msg["args"], **msg["kwargs"])
         else:
-            msg["value"] = fn(*msg["args"], **msg["kwargs"])
+            msg["value"], msg["drawn"] = drawn.value, drawn
 
 
-def drawn_log_prob(msg: Any) -> Tensor | None:
+def drawn_log_prob(msg: Any) -> Callable[[], Tensor] | None:
     """Log density of the value as `Draws` drew it; None if another handler has replaced the value."""
-    value, log_prob = msg.get("drawn", (None, None))
-    return log_prob if value is msg["value"] else None
+    drawn: ScoredDraw | None = msg.get("drawn")
+    return drawn.log_prob if drawn is not None and drawn.value is msg["value"] else None
 
 
 class Recorder(Messenger):

@@ -95,7 +95,8 @@ class Copied:
     def log_prob(self, value: Tensor) -> Tensor:
         """Log q of the draw, which is that of each of its copies, (c N, ...)."""
         log_q = drawn_log_prob(self.msg)
-        return copies(self.msg["fn"].log_prob(self.msg["value"]) if log_q is None else log_q, self.c)
+        own = self.msg["fn"].log_prob(self.msg["value"]) if log_q is None else log_q()
+        return copies(own, self.c)
 
 
 def copies(tree: Any, k: int) -> Any:
