@@ -3,6 +3,7 @@
 Each constructor takes the image's shape and returns model and guide.
 """
 
+import functools
 import itertools
 from collections.abc import Callable
 from functools import partial
@@ -33,6 +34,7 @@ from zoo import (
     build,
     transformed,
 )
+from zoo.analysis.latents import count_layers
 from zoo.experiments import names
 from zoo.models import vae as vaes
 from zoo.models.autoregressive import autoregressive
@@ -352,6 +354,12 @@ def images_of(system: Any, n: int = 2) -> Tensor:
     """Images that a system takes, in float32."""
     x = images(n, system.image_shape, dtype=torch.float32)
     return 2 * x - 1 if system.model.takes == "grid" else x
+
+
+@functools.cache
+def layers(name: str) -> int:
+    """The number of a pair's latent layers."""
+    return count_layers(*pair(name), images_for(name, 1))
 
 
 class Answers(nn.Module):

@@ -6,19 +6,13 @@ import pyro.poutine as poutine
 import pytest
 import torch
 
-from tests.catalogue import IMAGE, PAIRS, WITHOUT_MEAN, experiment, images_for, images_of, pair
+from tests.catalogue import IMAGE, PAIRS, WITHOUT_MEAN, experiment, images_for, images_of, layers, pair
 from tests.contracts import assert_equal_up_to_rounding, operations, seeded, standard_errors
 from tests.linear_gaussian import NONE, BottomUp, TopDown, layer_of, ordinary, two_layers
 from zoo import decode, encode, interpolate, log_likelihood, reconstruct, resample, sample
-from zoo.analysis.latents import count_layers, noise_of, slerp
+from zoo.analysis.latents import noise_of, slerp
 from zoo.errors import UsageError
 from zoo.infer.joint import Joint
-
-
-def layers(name):
-    model, guide = pair(name)
-    return count_layers(model, guide, images_for(name))
-
 
 LAYERED = [name for name in PAIRS if layers(name)]
 NORMAL = [name for name in LAYERED if "flow" not in name and "pixel" not in name]

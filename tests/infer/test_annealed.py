@@ -36,8 +36,9 @@ def annealed_runs(model, x, guide=None, *, chains, steps, leapfrog=3, **options)
         return run(kernel, path.start(), **options).log_weights
 
 
-@pytest.mark.parametrize("start", ["prior", "guide"])
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize(
+    ("name", "start"), [*((name, "guide") for name in FEW), *((name, "prior") for name in FEW[:2])]
+)
 def test_weights_are_unbiased(name, start):
     make_model, make_guide = PAIRS[name]
     model = make_model()

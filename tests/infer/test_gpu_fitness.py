@@ -14,6 +14,8 @@ from zoo.infer.objectives import monte_carlo
 from zoo.models.biva import Stage, biva
 from zoo.nn.causal import PixelCNNpp
 
+TINY = (1, 3, 3)  # recurrent networks are unrolled over rows
+
 OBJECTIVES = {
     "ELBO": ELBO(),
     "Monte Carlo ELBO": ELBO(kl=monte_carlo),
@@ -63,8 +65,8 @@ def test_a_step_runs_on_a_gpu_that_is_not_there(name, objective):
     """On fake tensors any value that is asked for, and any tensor of another device, is an error."""
     with FakeTensorMode():
         with torch.device("cuda"):
-            loss = objective(*PAIRS[name](IMAGE)).train()
-            x = torch.rand(3, *IMAGE).round()
+            loss = objective(*PAIRS[name](TINY)).train()
+            x = torch.rand(3, *TINY).round()
         value = loss(x)  # with the CPU as the default device again
         assert value.device.type == "cuda"
         assert all(v.device.type == "cuda" for v in loss.stats.values())
@@ -91,21 +93,22 @@ SMALL = {
 
 def built(name):
     torch.manual_seed(0)
-    return SMALL[name](IMAGE) if name in SMALL else pair(name, dtype=torch.float32)
+    return (SMALL | PAIRS)[name](TINY)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "objective"), COMPILED.values(), ids=COMPILED)
 def test_a_compiled_loss_is_the_eager_one(name, objective):
+    """One graph is made of each; that of the first is differentiated and lowered as well."""
     torch._dynamo.reset()
     loss = objective(*built(name)).train()
     loss.schedule(3)
-    x = images_for(name, dtype=torch.float32)
+    x = images_for(name, shape=TINY, dtype=torch.float32)
     parameters = list(loss.parameters())
     with pyro.validation_enabled(False):
         eager = loss_and_gradients(loss, x, parameters=parameters, seed=1)
     before = torch.get_rng_state()
-    compiled = compile_loss(loss, x, backend="aot_eager")
+    compiled = compile_loss(loss, x, backend="aot_eager" if name == "vae" else "eager")
     assert torch.equal(torch.get_rng_state(), before)  # a run that compiles has the same noise
     ours = loss_and_gradients(compiled, x, parameters=parameters, seed=1)
     assert_all_close([ours[0], *ours[1]], [eager[0], *eager[1]], atol=1e-5, rtol=1e-4)
@@ -115,7 +118,7 @@ def test_a_compiled_loss_is_the_eager_one(name, objective):
 @pytest.mark.slow
 def test_beta_changes_a_compiled_loss_without_compiling_again():
     torch._dynamo.reset()
-    counter = CompileCounterWithBackend("aot_eager")
+    counter = CompileCounterWithBackend("eager")
     loss = ELBO(warmup=4, free_bits=0.1)(*pair("vae", dtype=torch.float32)).train()
     x = images(dtype=torch.float32)
     compiled = compile_loss(loss, x, backend=counter)

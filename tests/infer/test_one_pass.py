@@ -1,5 +1,7 @@
 """A step runs each network once."""
 
+import itertools
+
 import pytest
 import torch
 from pyro.infer import Trace_ELBO
@@ -27,8 +29,12 @@ def blocks(module):
     return {name: m for name, m in module.named_modules() if isinstance(m, NETWORKS)}
 
 
-@pytest.mark.parametrize("objective", [ELBO(), ELBO(num_particles=3), ImportanceWeighted(3)])
-@pytest.mark.parametrize("name", PAIRS)
+# every pair under one objective, two of them under the others
+STEPS = [(name, ELBO(num_particles=3)) for name in PAIRS]
+STEPS += itertools.product(("vae", "biva of 3 layers"), (ELBO(), ImportanceWeighted(3)))
+
+
+@pytest.mark.parametrize(("name", "objective"), STEPS)
 def test_a_step_calls_every_block_once(name, objective):
     model, guide = pair(name)
     loss = objective(model, guide)

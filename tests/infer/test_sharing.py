@@ -1,5 +1,7 @@
 """Evaluation by several processes: nothing twice, nothing added, and the figures of one process."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -15,21 +17,18 @@ KS = [1, 2, 3, 50, 5000]
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8, 200])
-@pytest.mark.parametrize("k", KS)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_every_sample_of_every_image_falls_to_one_process(sizes, k, world_size):
-    every = [shares(sizes, k, rank, world_size) for rank in range(world_size)]
-    for j in range(len(sizes)):
-        assert [i for mine in every for i in mine[j]] == list(range(k))
+def test_every_sample_of_every_image_falls_to_one_process(world_size):
+    for sizes, k in itertools.product(SIZES, KS):
+        every = [shares(sizes, k, rank, world_size) for rank in range(world_size)]
+        for j in range(len(sizes)):
+            assert [i for mine in every for i in mine[j]] == list(range(k)), (sizes, k)
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 8])
-@pytest.mark.parametrize("k", KS)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_no_process_has_more_than_one_sample_of_a_batch_too_many(sizes, k, world_size):
-    for rank in range(world_size):
+def test_no_process_has_more_than_one_sample_of_a_batch_too_many(world_size):
+    for sizes, k, rank in itertools.product(SIZES, KS, range(world_size)):
         work = sum(size * len(r) for size, r in zip(sizes, shares(sizes, k, rank, world_size), strict=True))
-        assert abs(work - k * sum(sizes) / world_size) < max(sizes)
+        assert abs(work - k * sum(sizes) / world_size) < max(sizes), (sizes, k, rank)
 
 
 def test_one_process_hears_of_every_image_of_all():
