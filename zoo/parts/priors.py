@@ -6,6 +6,7 @@ from typing import Any
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import hardtanh
 
 from distributions import NormalMixture, StationaryAR1
 from distributions.base_normal import base_normal
@@ -153,8 +154,8 @@ class VampPrior(nn.Module):
 
     @property
     def pseudo_inputs(self) -> Tensor:
-        """u, (C, *image_shape); without gradient where it would leave the interval."""
-        return self.raw.clamp(self.low, 1.0)
+        """u, (C, *image_shape); without gradient at and beyond the ends of the interval."""
+        return hardtanh(self.raw, self.low, 1.0)  # of a clamp the gradient takes four passes, not one
 
     @torch.no_grad()
     def start_at(self, images: Tensor, *, std: float = 0.01) -> None:
