@@ -55,7 +55,7 @@ from zoo.parts.posteriors import normal_with_flow, sylvester_posterior
 from zoo.parts.priors import pixelcnn_prior
 
 IMAGE = (1, 6, 5)  # height and width differ, and one is odd
-SHAPES = [(1, 3, 3), (3, 8, 8), (2, 9, 6), (1, 1, 3), (1, 4, 1)]
+SHAPES = [(3, 4, 4), (2, 5, 6), (1, 1, 3), (1, 4, 1)]  # even, odd, and as flat as can be
 
 
 def vae(shape, *, prior: Any = None, flows=(), likelihood: Callable[..., nn.Module] = BernoulliLikelihood):
@@ -257,6 +257,8 @@ WITHOUT_DROPOUT = [name for name in PAIRS if "dropout" not in name]
 
 SMALLER: dict[str, dict[str, Any]] = {  # the first that a name begins with counts
     "vae_mlp": {"hidden": (4,)},
+    "vae_iaf_mnist_diagonal": {"channels": 4},
+    "vae_iaf": {"channels": 4, "posterior.hidden": (4,), "posterior.context": 3},
     "vae_auxiliary": {"hidden": 4},
     "iwae2": {"hidden": (4, 4)},
     "iwae": {"hidden": (4,)},

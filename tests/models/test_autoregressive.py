@@ -96,11 +96,11 @@ def test_own_samples_have_the_log_likelihood_that_the_entropy_says(name):
     made = system(name)
     with torch.no_grad():
         log_p = made.model.density().log_prob(everything())
-        own = made.model.density().log_prob(seeded(zoo.sample, made.model, 4000))
-        noise = made.model.density().log_prob(seeded(torch.rand, 4000, *SMALL).round().double())
+        own = made.model.density().log_prob(seeded(zoo.sample, made.model, 1500))
+        noise = made.model.density().log_prob(seeded(torch.rand, 1500, *SMALL).round().double())
     entropy = -(log_p.exp() * log_p).sum()
     assert standard_errors(own, -entropy).abs() < 4
-    assert standard_errors(noise, -entropy).abs() > 10
+    assert standard_errors(noise, -entropy).abs() > 6
 
 
 def test_samples_are_as_frequent_as_their_masses():

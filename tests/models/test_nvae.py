@@ -55,8 +55,9 @@ def test_published_configurations_have_their_published_sizes(name):
     assert sum(torch.Size(event).numel() for event in events) == numbers
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 64, 64), (3, 7, 5)])
-@pytest.mark.parametrize("groups", [(1,), (2, 1), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((1, 28, 28), (1,)), ((3, 16, 16), (2, 1)), ((3, 7, 5), (1, 1, 1))]
+)
 def test_any_image_and_any_scales(shape, groups):
     model, guide = nvaes(groups=groups)(shape)
     x = images(2, shape, dtype=torch.float32)

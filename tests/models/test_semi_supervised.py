@@ -16,7 +16,7 @@ from zoo.models.semi_supervised_biva import semi_supervised_biva
 from zoo.nn.stages import Stage
 
 IMAGE = (1, 6, 5)
-SHAPES = [(1, 3, 3), (3, 8, 8), (2, 9, 6), (1, 1, 3)]
+SHAPES = [(3, 4, 4), (2, 5, 6), (1, 1, 3)]
 CLASSES = 3
 
 

@@ -82,7 +82,7 @@ def refusal(name, shape):
 
 
 @one_a_family
-@pytest.mark.parametrize("shape", [(1, 3, 3), (3, 8, 8), (2, 9, 6)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 4, 4), (2, 5, 3)], ids=str)
 def test_experiments_take_any_image_shape(name, shape):
     """But for odd sides where a flow squeezes squares of pixels, and Bernoulli colours in PixelCNN++."""
     if message := refusal(name, shape):
@@ -130,18 +130,18 @@ COPIES = {
 
 
 @pairs
-@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
-def test_a_copied_pair_gives_the_same_loss_and_shares_nothing(name, copied):
+def test_a_copied_pair_gives_the_same_loss_and_shares_nothing(name):
     model, guide = pair(name)
     x = images_for(name)
-    same_model, same_guide = copied((model, guide))
+    copies = [copied((model, guide)) for copied in COPIES.values()]
     expected = seeded(ELBO()(model, guide), x)
-    assert seeded(ELBO()(same_model, same_guide), x) == expected
-    assert same_guide.model is None or same_guide.model is same_model
     with torch.no_grad():
         for p in [*model.parameters(), *guide.parameters()]:
             p.fill_(0.1)
-    assert seeded(ELBO()(same_model, same_guide), x) == expected
+    assert seeded(ELBO()(model, guide), x) != expected
+    for same_model, same_guide in copies:
+        assert same_guide.model is None or same_guide.model is same_model
+        assert seeded(ELBO()(same_model, same_guide), x) == expected
 
 
 @pytest.mark.parametrize("name", ["vae", "biva of 2 layers"])
@@ -179,6 +179,6 @@ def test_parameters_belong_to_model_and_guide_only_where_the_prior_is_made_of_th
 @experiments
 def test_experiments_train_at_their_own_shape(name):
     system = experiment(name)
-    x = images_of(system)
+    x = images_of(system, 1 if max(system.image_shape) > 64 else 2)
     backward(system.loss(), x)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in system.parameters())
