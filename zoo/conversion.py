@@ -83,7 +83,7 @@ def describe(hint: Any) -> str:
     if typing.get_origin(hint) in (tuple, Sequence):
         return f"a list of {describe(typing.get_args(hint)[0])}, comma between"
     if typing.get_origin(hint) is typing.Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+        return "one of " + ", ".join(map(as_text, typing.get_args(hint)))
     named = {int: "an integer", float: "a finite number", bool: "true or false", str: "text"}
     words = named.get(hint, "none")
     return f"{words}, {interval.of('it')}" if interval and hint in (int, float) else words
@@ -133,9 +133,7 @@ def _members(hint: Any) -> list[Any]:
 
 
 def _as_choice(value: Any, choices: tuple[Any, ...]) -> Any:
-    if value not in choices:
-        raise ValueError(value)
-    return value
+    return {as_text(choice): choice for choice in choices}[as_text(value)]
 
 
 def _integer(value: Any) -> int:

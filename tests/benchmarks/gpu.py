@@ -4,9 +4,9 @@
     python -m tests.benchmarks.gpu --device cpu --systems biva_digits --ways eager --steps 2
 
 A step is the loss, its gradients and Adamax. Eager, PyTorch launches each kernel; compiled, those of the loss
-are fused (`zoo.compile_loss`); in bf16, networks run in bfloat16; in a CUDA graph the whole step is captured
-once and launched as one. The arithmetic is counted by ``torch.utils.flop_counter`` on one eager step: far
-below the chip's peak, launches or memory limit the step.
+are fused (`zoo.compile_loss`), or of the repeated networks only (blocks); in bf16, networks run in bfloat16;
+in a CUDA graph the whole step is captured once and launched as one. The arithmetic is counted by
+``torch.utils.flop_counter`` on one eager step: far below the chip's peak, launches or memory limit the step.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
+from zoo.training.compiled_blocks import CompiledBlocks
 from zoo.training.precision import MixedPrecision
 
 SYSTEMS = {  # and images of a batch
@@ -86,6 +87,17 @@ def compiled(step: Step) -> Callable[[], None]:
     return step
 
 
+def blocks(step: Step) -> Callable[[], None]:
+    """With compiled blocks."""
+    compiled = CompiledBlocks(step.loss)
+
+    def run() -> None:
+        with compiled.on():
+            step()
+
+    return run
+
+
 def bf16(step: Step) -> Callable[[], None]:
     """With networks in bfloat16."""
     mixed = MixedPrecision(step.loss, step.x.device)
@@ -114,6 +126,7 @@ def graph(step: Callable[[], None]) -> Callable[[], None]:
 WAYS: dict[str, Callable[[Step], Callable[[], None]]] = {
     "eager": eager,
     "bf16": bf16,
+    "blocks": blocks,
     "compiled": compiled,
     "graph": graph,
     "graph-bf16": lambda step: graph(bf16(step)),

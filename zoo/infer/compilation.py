@@ -9,6 +9,8 @@ arguments; the eager call does.
 import importlib
 import pkgutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyro
@@ -57,20 +59,39 @@ class CompiledLoss:
         Raises:
             UsageError: if the model or the guide does what cannot be compiled, or there is no compiler.
         """
-        try:
-            with pyro.validation_enabled(False):
-                return self.compiled(x)
-        except torch._dynamo.exc.Unsupported as error:
+        with one_line_errors(), pyro.validation_enabled(False):
+            return self.compiled(x)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what the compiler says of what it cannot do into one line.
+
+    Raises:
+        UsageError: in place of that.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        from torch._dynamo.exc import TorchDynamoException, Unsupported
+
+        if isinstance(error, Unsupported):
             raise UsageError(
                 f"this loss cannot be compiled whole ({str(error).splitlines()[0]}): train it without, or "
                 "mark the batch in model and guide with zoo.batch_plate(), the plate that can be compiled"
             ) from error
-        except torch._dynamo.exc.BackendCompilerFailed as error:
+        if isinstance(error, TorchDynamoException):
             reason = " ".join(str(error).partition("\n\n")[0].split())
             raise UsageError(
                 f"this loss could not be compiled ({reason}): train it without, or, where there is no C++ "
                 "compiler, install one (g++)"
             ) from error
+        if "double backward" in str(error):
+            raise UsageError(
+                "expected compile=false with an objective that takes gradients of gradients, which compiled "
+                "code does not have; got another"
+            ) from error
+        raise
 
 
 def make_messages_traceable() -> None:

@@ -57,19 +57,24 @@ class Checkpointed:
 
     Args:
         forward: bound method of the module.
+
+    Attributes:
+        forward: what is called, twice; may be replaced by another function of the same values.
+        module: the module.
     """
 
     def __init__(self, forward: Callable[..., Any]) -> None:
-        self.forward: Any = forward
+        bound: Any = forward
+        self.forward, self.module = bound, bound.__self__
 
     def __call__(self, *args: Any) -> Any:
         """What the module returns."""
-        if self.forward.__self__.training and torch.is_grad_enabled():
+        if self.module.training and torch.is_grad_enabled():
             return checkpoint(self.forward, *args, use_reentrant=False, **self._contexts())
         return self.forward(*args)
 
     def _contexts(self) -> dict[str, Any]:
-        layers = [m for m in self.forward.__self__.modules() if isinstance(m, _BatchNorm)]
+        layers = [m for m in self.module.modules() if isinstance(m, _BatchNorm)]
         return {"context_fn": lambda: (nullcontext(), frozen_statistics(layers))} if layers else {}
 
 

@@ -6,7 +6,7 @@ distributions themselves, flows, log-sum-exps, KL terms and the loss are in floa
 their gradients and the optimiser. The output of a network keeps the 8 bits of bfloat16.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -25,15 +25,17 @@ class MixedPrecision:
     Args:
         module: whose networks they are.
         device: where it runs.
+        blocks: networks of it that are one to whoever calls them, compiled ones: there are no hooks inside.
     """
 
-    def __init__(self, module: nn.Module, device: torch.device) -> None:
+    def __init__(self, module: nn.Module, device: torch.device, *, blocks: Iterable[nn.Module] = ()) -> None:
         self.device_type = device.type
         self.active = False
         self.depth = 0
         self.autocast: Any = None
+        inside = {part for block in blocks for part in block.modules() if part is not block}
         for part in module.modules():
-            if is_network(part):
+            if is_network(part) and part not in inside:
                 part.register_forward_pre_hook(self._enter)
                 part.register_forward_hook(self._leave, always_call=True)
 

@@ -17,25 +17,22 @@ from typing import Any
 
 import pyro
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.errors import CheckpointError, Interrupted, NonFiniteError, UsageError
-from zoo.infer.compilation import compile_loss
 from zoo.training import parallel
-from zoo.training.accumulation import backward
-from zoo.training.average import ParameterAverage
 from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
+from zoo.training.clock import Clock
 from zoo.training.early_stopping import EarlyStopping
-from zoo.training.gradient_skip import GradientSkip
 from zoo.training.logger import Logger, NullLogger
-from zoo.training.optimizers import learning_rate, optimizer
+from zoo.training.optimizers import learning_rate
 from zoo.training.options import TrainingOptions
-from zoo.training.precision import MixedPrecision
 from zoo.training.progress import Progress
 from zoo.training.run_folder import RunFolder
 from zoo.training.signals import StopRequest
 from zoo.training.sources import floating
 from zoo.training.state import finite_parameters, matching_checkpoint, seed_noise
+from zoo.training.update import Update
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 DIVERGED = 2.0**24  # nats a dimension: far beyond any model, and what float32 resolves to a nat
@@ -59,15 +56,12 @@ class Fit:
     seconds: float
 
 
-SMALLEST_NORM = 1e-7  # added to the norm that a tensor's gradient is divided by
-
-
 class Trainer:
     """The state of a training run and its steps; `fit` makes one.
 
     Attributes:
         loss: the loss module.
-        average: its exponential moving average, or None.
+        update: what a step does with the loss's gradient; parameters, optimiser, their average.
         step: steps done.
         start: the step at which the run began; not 0 where it finetunes another run.
         best: the highest figure offered so far (`offer`), None before the first; where the best are chosen.
@@ -90,20 +84,10 @@ class Trainer:
         self.seed, self.folder = seed, run
         self.leads = parallel.rank() == 0  # the process that writes
         self.callbacks = list(callbacks)
-        self.parameters = [p for p in loss.parameters() if p.requires_grad]
-        if not self.parameters:
-            raise UsageError("nothing to train: model and guide must be nn.Modules with parameters")
-        if options.compile and parallel.world_size() > 1:
-            raise UsageError("expected compile=false with several processes, which train eagerly; got true")
-        if options.compile and options.precision != "float32":
-            raise UsageError("expected compile=false with precision=bf16, which is not compiled; got true")
         if options.choose == "best" or options.patience is not None:
             self._require_choice()
-        self.optimizer = optimizer(self.parameters, options)
-        self.precision = MixedPrecision(loss, device) if options.precision == "bf16" else None
-        self.skip = GradientSkip(options.skip_above).to(device) if options.skip_above else None
-        self.average = ParameterAverage(loss, options.ema) if options.ema else None
-        self.run_loss: Any = parallel.synchronised(loss)
+        self.update = Update(loss, options, device)
+        self.parameters = self.update.parameters
         self.step = self.start = 0
         self.best: float | None = None
         self.stopping = EarlyStopping()
@@ -123,7 +107,7 @@ class Trainer:
     @property
     def evaluated(self) -> Any:
         """The loss to evaluate with: the average where there is one."""
-        return self.loss if self.average is None else self.average.module
+        return self.loss if self.update.average is None else self.update.average.module
 
     def run_to_the_end(self) -> Fit:
         """All steps from here on.
@@ -177,10 +161,7 @@ class Trainer:
             "start": self.start,
             "best": self.best,
             "stopping": self.stopping.state_dict(),
-            "loss": self.loss.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "skip": None if self.skip is None else self.skip.state_dict(),
+            **self.update.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -190,12 +171,7 @@ class Trainer:
             CheckpointError: if it is not one of this model and recipe.
         """
         with matching_checkpoint():
-            self.loss.load_state_dict(state["loss"])
-            if self.average is not None:
-                self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self.skip is not None and state.get("skip") is not None:
-                self.skip.load_state_dict(state["skip"])
+            self.update.load_state_dict(state)
             self.step, self.start = operator.index(state["step"]), operator.index(state.get("start", 0))
             self.stopping.load_state_dict(state.get("stopping", {}))
             best = state.get("best")
@@ -204,32 +180,11 @@ class Trainer:
     def train_step(self, x: Tensor) -> dict[str, Tensor]:
         """One step on a batch; returns the loss and the gradient's norm, on the device."""
         self._schedule()
-        self.optimizer.zero_grad(set_to_none=True)
-        with self.precision.on() if self.precision else nullcontext():
-            value = backward(self.run_loss, self.loss, x, parts=self.options.accumulate)
-        norm = self._clipped()
-        measured = {"loss": value, "gradient_norm": norm}
-        if self.skip is not None:
-            measured["skipped"] = ~self.skip.takes(norm)
+        measured = self.update.gradient(x)
         self._watch(measured)
-        if self.skip is None or not measured["skipped"]:
-            self.optimizer.step()
-            if self.average is not None:
-                self.average.update_parameters(self.loss)
+        self.update.apply(measured)
         self.step += 1
         return measured
-
-    def _clipped(self) -> Tensor:
-        """The norm of the gradient, which is at most `clip` afterwards; or 1 for each tensor."""
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        if self.options.clip is not None:
-            norm = nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
-        else:
-            norm = nn.utils.get_total_norm(gradients)
-        if self.options.normalise:
-            norms = torch._foreach_norm(gradients)
-            torch._foreach_div_(gradients, torch._foreach_add(norms, SMALLEST_NORM))
-        return norm
 
     def _watch(self, measured: dict[str, Tensor]) -> None:
         """Remember whether all was finite: every step that was taken, and one of the last of those skipped.
@@ -238,8 +193,8 @@ class Trainer:
             NonFiniteError: if it was not, on a CPU; elsewhere reading a number would wait for the device.
         """
         finite = torch.isfinite(measured["gradient_norm"]) & torch.isfinite(measured["loss"])
-        if self.skip is not None:
-            finite = finite | (measured["skipped"] & self.skip.has_patience())
+        if self.update.skip is not None:
+            finite = finite | (measured["skipped"] & self.update.skip.has_patience())
         self._finite &= finite
         if self.device.type == "cpu":
             self._require_finite()
@@ -267,13 +222,13 @@ class Trainer:
             )
 
     def _epoch(self, epoch: int, progress: Progress) -> None:
-        clock = _Clock(self.step)
+        clock = Clock(self.step)
         self.loss.train()
         for x in self.batches.epoch(epoch, self.step - epoch * len(self.batches)):
             x = floating(x).to(self.device, non_blocking=True)
             seed_noise(self.device, self.seed, parallel.rank(), self.step)
-            if self.options.compile and not self._warm:
-                self._compile(x)
+            if not self._warm:
+                self._begin(x, progress)
             with self._checks():
                 measured = self.train_step(x)
             self._warm = True
@@ -293,18 +248,11 @@ class Trainer:
         # What is wrong in the first step of all are the data, as PyTorch says; in a resumed run, parameters.
         return finite_parameters() if self.step > self.start else nullcontext()
 
-    def _compile(self, x: Tensor) -> None:
-        """Compile the loss before the first step of this process.
-
-        Every step is a compiled one then, so that a run has the same bits wherever it was resumed. The eager
-        call that comes before initialises what the first batch initialises; what else it moves, running
-        statistics say, must not be moved again where a run is resumed.
-        """
-        before = copy.deepcopy(self.loss.state_dict())
-        with finite_parameters() if self.step > self.start else nullcontext():
-            self.run_loss = compile_loss(self.loss, x)
-        if self.step > self.start:
-            self.loss.load_state_dict(before)
+    def _begin(self, x: Tensor, progress: Progress) -> None:
+        """What comes before the first step of this process."""
+        said = self.update.begin(x, resumed=self.step > self.start)
+        if said is not None:
+            progress.write(said)
 
     def _ends(self) -> bool:
         """Whether the run is over, or a signal has asked for its end; all processes agree."""
@@ -335,7 +283,7 @@ class Trainer:
         rested = time.monotonic() - self._saved_at
         return self.step % len(self.batches) == 0 and rested > SECONDS_BETWEEN_CHECKPOINTS
 
-    def _log(self, measured: dict[str, Tensor], x: Tensor, clock: "_Clock", progress: Progress) -> None:
+    def _log(self, measured: dict[str, Tensor], x: Tensor, clock: Clock, progress: Progress) -> None:
         self._require_finite()
         measured = {**measured, **getattr(self.loss, "stats", {})}
         values = {name: float(value) for name, value in measured.items()}
@@ -374,7 +322,7 @@ class Trainer:
         return "train with a smaller learning_rate, or clip=1"
 
     def _schedule(self) -> None:
-        for group in self.optimizer.param_groups:
+        for group in self.update.optimizer.param_groups:
             group["lr"] = learning_rate(self.options, self.step, self.total_steps)
         if hasattr(self.loss, "schedule"):
             self.loss.schedule(self.step)
@@ -388,21 +336,3 @@ class Trainer:
         self.folder.checkpoints.mkdir(exist_ok=True)  # `resume` knows by it that none was saved, not lost
         self.folder.truncate_metrics(self.step)
         return Logger(self.folder, purge_step=self.step + 1)
-
-
-class _Clock:
-    """Steps a second since the last reading, and steps a second of this process's CPU time."""
-
-    def __init__(self, step: int) -> None:
-        self.step, self.times = step, _times()
-
-    def rates(self, step: int) -> tuple[float, float]:
-        times = _times()
-        passed = [max(now - before, 1e-9) for now, before in zip(times, self.times, strict=True)]
-        wall, cpu = ((step - self.step) / seconds for seconds in passed)
-        self.step, self.times = step, times
-        return wall, cpu
-
-
-def _times() -> tuple[float, float]:
-    return time.monotonic(), time.process_time()
