@@ -1,5 +1,6 @@
-"""Ways to run the same training step: as it is, and with its repeated networks compiled.
+"""Ways to run the same training step: as it is, in channels-last memory, with networks compiled.
 
+    python -m tests.benchmarks.ways                                        # without a compiler
     python -m tests.benchmarks.ways biva_digits --ways eager blocks
 
 A step is the loss and its gradients on random images, a batch of the experiment's size; one thread. What
@@ -16,6 +17,7 @@ import torch
 import zoo
 from tests.benchmarks.paired import ratios, table
 from zoo.experiments import find
+from zoo.nn.channels_last import lay_channels_last
 from zoo.training.compiled_blocks import CompiledBlocks
 
 SYSTEMS = ["biva_digits", "biva_mnist_small", "nvae_mnist_small", "pixelcnn_mnist"]
@@ -37,6 +39,12 @@ class Step:
         self.loss(self.x).backward()
 
 
+def channels_last(step: Step) -> Step:
+    """In channels-last memory."""
+    lay_channels_last(step.loss)
+    return step
+
+
 def blocks(step: Step) -> Callable[[], None]:
     """With its blocks compiled; prints what that takes."""
     compiled = CompiledBlocks(step.loss)
@@ -53,7 +61,9 @@ def blocks(step: Step) -> Callable[[], None]:
 
 WAYS: dict[str, Callable[[Step], Callable[[], None]]] = {
     "eager": lambda step: step,
+    "channels_last": channels_last,
     "blocks": blocks,
+    "both": lambda step: blocks(channels_last(step)),
 }
 
 
@@ -65,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print a table for each system."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("systems", nargs="*", default=SYSTEMS)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=["eager", "blocks"])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=["eager", "channels_last"])
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args(arguments)

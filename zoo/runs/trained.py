@@ -7,6 +7,7 @@ from typing import Any
 from zoo.errors import CheckpointError, UsageError
 from zoo.experiments.pretrained import FILE, HUB, is_weights, located
 from zoo.experiments.records import Record
+from zoo.nn.channels_last import lay_channels_last
 from zoo.runs.configuration import configured
 from zoo.runs.hub import fetched
 from zoo.runs.recording import recorded
@@ -59,6 +60,8 @@ def trained_system(begun: RunFolder | Weights, device: Any) -> System:
     state = begun.tensors if isinstance(begun, Weights) else _evaluated(begun)
     with matching_checkpoint():
         system.loss().load_state_dict(state)
+    if system.experiment.option("channels_last"):
+        lay_channels_last(system)
     return system.to(device)
 
 

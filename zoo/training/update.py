@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zoo.errors import UsageError
 from zoo.infer.compilation import compile_loss
+from zoo.nn.channels_last import lay_channels_last
 from zoo.training import parallel
 from zoo.training.accumulation import backward
 from zoo.training.average import ParameterAverage
@@ -42,6 +43,8 @@ class Update:
         if not self.parameters:
             raise UsageError("nothing to train: model and guide must be nn.Modules with parameters")
         _require_compilable(options)
+        if options.channels_last:
+            lay_channels_last(loss)
         self.optimizer = optimizer(self.parameters, options)
         self.blocks = CompiledBlocks(loss) if options.compile == "blocks" else None
         blocks = self.blocks.blocks if self.blocks else ()
