@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import CheckpointError, UsageError
-from zoo.training import run_folder
+from zoo.training import lock
 from zoo.training.run_folder import RunFolder
 from zoo.training.stamps import stamped, unstamped
 
@@ -283,7 +283,7 @@ def hold(run, *options):
     )
 
 
-needs_locks = pytest.mark.skipif(run_folder.fcntl is None, reason="no locks on this system")
+needs_locks = pytest.mark.skipif(lock.fcntl is None, reason="no locks on this system")
 
 
 @needs_locks
@@ -332,7 +332,7 @@ def test_lock_is_let_go_after_an_error(run):
 
 
 def test_lock_where_there_are_none(run, monkeypatch):
-    monkeypatch.setattr(run_folder, "fcntl", None)
+    monkeypatch.setattr(lock, "fcntl", None)
     with run.lock():
         assert (run.path / ".lock").read_text() == f"{os.getpid()}\n"
 

@@ -7,8 +7,8 @@ from typing import Any
 from zoo.errors import NonFiniteError
 from zoo.infer.annealed import AnnealedLogLikelihood
 from zoo.infer.importance import LogLikelihood
+from zoo.training.finite import DIVERGED
 from zoo.training.progress import Progress
-from zoo.training.trainer import DIVERGED
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from zoo.errors import UsageError
 from zoo.ranks import of_first
+from zoo.training.options import TrainingOptions
+from zoo.training.run_folder import RunFolder
 
 
 class EarlyStopping:
@@ -48,4 +51,22 @@ class EarlyStopping:
         self.highest = float(state.get("highest", -math.inf))
         self.highest_at, self.offered_at = (
             operator.index(state.get(name, 0)) for name in ("highest_at", "offered_at")
+        )
+
+
+def require_figures(options: TrainingOptions, callbacks: Sequence[Any], folder: RunFolder | None) -> None:
+    """Check that there is somebody to offer figures, where a run goes by them, and a place for the best.
+
+    Raises:
+        UsageError: if there is not.
+    """
+    if (options.choose == "best" or options.patience is not None) and not callbacks:
+        raise UsageError(
+            'choose="best" and patience go by what a callback says of each epoch: give callbacks=[...] '
+            "with one that calls trainer.offer(figure)"
+        )
+    if options.choose == "best" and folder is None:
+        raise UsageError(
+            'choose="best" keeps the best parameters in the run\'s folder: give one, '
+            "run=RunFolder.create(...)"
         )

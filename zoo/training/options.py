@@ -29,7 +29,7 @@ class TrainingOptions:
         normalise: whether the gradient of each parameter tensor is divided by its norm, after clipping, as in
             VampPrior's published code (arXiv:1705.07120).
         skip_above: gradient norm from which a step leaves the parameters as they are (before clipping; at
-            most 100 steps in a row); none for no limit.
+            most 100 steps in a row), for which every step waits for the device; none for no limit.
         accumulate: parts in which a step takes its images, one after another, for memory.
         precision: of the networks in training, float32 or bf16; densities and parameters are always float32.
         ema: decay per step of the averaged parameters, with which a run is evaluated; smaller in the first

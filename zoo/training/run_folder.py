@@ -15,32 +15,15 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType, UnionType
 from typing import IO, Any
 
-from zoo.errors import CheckpointError, UsageError, did_you_mean
+from zoo.errors import UsageError, did_you_mean
 from zoo.training.files import is_temporary, replace_file
-from zoo.training.stamps import STAMP, stamped, unstamped
+from zoo.training.lock import locked
+from zoo.training.run_config import config_text, read_config
+from zoo.training.stamps import stamped, unstamped
 
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-
-FORMAT = 1  # of config.json
 EVENTS = "events.out.tfevents."  # how the names of TensorBoard's files begin
-KINDS: dict[str, type | UnionType] = {  # what is in it, where it is there
-    "format": int,
-    "experiment": str,
-    "image_shape": list,
-    "options": dict,
-    "seed": int,
-    "data_root": str | None,
-    "finetuned_from": str,
-    "changes": list,
-}
 
 
 class RunFolder:
@@ -61,11 +44,11 @@ class RunFolder:
             UsageError: The folder has something else in it, is in use, or cannot be made.
         """
         path = Path(path)
-        text = _config_text(config)
+        text = config_text(config)
         try:
             path.mkdir(parents=True, exist_ok=True)
             _require_free(path)
-            with _locked(path):
+            with locked(path):
                 _require_free(path)
                 replace_file(path / "config.json", text.encode())
         except FileExistsError:
@@ -88,7 +71,7 @@ class RunFolder:
         path = Path(path)
         if not (path / "config.json").is_file():
             raise UsageError(_no_run(path))
-        return cls(path, _read_config(path / "config.json"))
+        return cls(path, read_config(path / "config.json"))
 
     @property
     def checkpoints(self) -> Path:
@@ -127,8 +110,8 @@ class RunFolder:
         Raises:
             UsageError: Another process trains into this folder, or has started another run in it.
         """
-        with _locked(self.path):
-            if _read_config(self.path / "config.json") != self.config:
+        with locked(self.path):
+            if read_config(self.path / "config.json") != self.config:
                 raise UsageError(
                     f"expected {self.path} to hold this run; got another that was started there meanwhile; "
                     "choose another --out"
@@ -147,7 +130,7 @@ class RunFolder:
             "options": {**self.config["options"], **options},
             "changes": [*self.config.get("changes", []), change],
         }
-        text = _config_text(config)
+        text = config_text(config)
         with self.lock():
             replace_file(self.path / "config.json", text.encode())
         self.config = unstamped(json.loads(text))[0]
@@ -247,87 +230,6 @@ def _runs_in(folder: Path) -> list[str]:
     with suppress(OSError):
         return sorted(entry.parent.name for entry in folder.glob("*/config.json"))
     return []
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"expected JSON in {path}; got '{error}'; restore the file or start another run"
-        ) from error
-    _require_kind(path, "the configuration", config, dict)
-    for key, kind in KINDS.items():
-        if key in config:
-            _require_kind(path, key, config[key], kind)
-    if config.get("format", FORMAT) != FORMAT:
-        raise CheckpointError(
-            f"expected format {FORMAT} in {path}; got {config['format']}; use the version of this library "
-            "that wrote it"
-        )
-    if not 0 <= config.get("seed", 0) < 2**63:
-        raise CheckpointError(
-            f"expected a seed in [0, 2^63) in {path}; got {config['seed']}; restore the file"
-        )
-    content, right = unstamped(config)
-    if not right:
-        raise CheckpointError(
-            f"{path} is damaged: its checksum is not that of its content; restore the file or, if it was "
-            f'edited by hand, delete the entry "{STAMP}" too'
-        )
-    return content
-
-
-def _config_text(config: Mapping[str, Any]) -> str:
-    return json.dumps(stamped(config), indent=2, allow_nan=False) + "\n"
-
-
-def _require_kind(path: Path, name: str, value: Any, kind: type | UnionType) -> None:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        expected = getattr(kind, "__name__", str(kind))
-        raise CheckpointError(
-            f"expected {name} of type {expected} in {path}; got {type(value).__name__}; restore the file or "
-            "start another run"
-        )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with _open_lock(folder / ".lock") as file:
-        _acquire(file, folder)
-        # Forked data workers would hold the lock on after a killed trainer: they close their copy.
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=file.close)
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
-
-
-def _open_lock(path: Path) -> IO[str]:
-    try:
-        return open(path, "a+", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"expected a run folder that can be written at {path.parent}; got '{error.strerror}'; "
-            "mend its permissions or choose another --out"
-        ) from error
-
-
-def _acquire(file: IO[str], folder: Path) -> None:
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        raise UsageError(
-            f"expected {folder} to be free; got a run in it by process {owner}; wait for it, stop it "
-            "or choose another --out"
-        ) from None
-    except OSError:  # some network file systems know no locks
-        return
 
 
 def _ends_a_line(file: IO[bytes]) -> bool:

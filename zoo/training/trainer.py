@@ -19,11 +19,12 @@ import pyro
 import torch
 from torch import Tensor
 
-from zoo.errors import CheckpointError, Interrupted, NonFiniteError, UsageError
+from zoo.errors import CheckpointError, Interrupted
 from zoo.training import parallel
 from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
 from zoo.training.clock import Clock
-from zoo.training.early_stopping import EarlyStopping
+from zoo.training.early_stopping import EarlyStopping, require_figures
+from zoo.training.finite import Finiteness
 from zoo.training.logger import Logger, NullLogger
 from zoo.training.optimizers import learning_rate
 from zoo.training.options import TrainingOptions
@@ -35,7 +36,6 @@ from zoo.training.state import finite_parameters, matching_checkpoint, seed_nois
 from zoo.training.update import Update
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
-DIVERGED = 2.0**24  # nats a dimension: far beyond any model, and what float32 resolves to a nat
 
 
 @dataclass
@@ -84,8 +84,8 @@ class Trainer:
         self.seed, self.folder = seed, run
         self.leads = parallel.rank() == 0  # the process that writes
         self.callbacks = list(callbacks)
-        if options.choose == "best" or options.patience is not None:
-            self._require_choice()
+        if self.leads:
+            require_figures(options, self.callbacks, run)
         self.update = Update(loss, options, device)
         self.parameters = self.update.parameters
         self.step = self.start = 0
@@ -97,7 +97,7 @@ class Trainer:
         self._stopping = False  # a signal was seen, by all processes
         self._warm = False  # after the first step
         self._saved_at = time.monotonic()
-        self._finite = torch.ones((), dtype=torch.bool, device=device)
+        self._finiteness = Finiteness(loss, device, run)
 
     @property
     def total_steps(self) -> int:
@@ -181,23 +181,10 @@ class Trainer:
         """One step on a batch; returns the loss and the gradient's norm, on the device."""
         self._schedule()
         measured = self.update.gradient(x)
-        self._watch(measured)
+        self._finiteness.watch(measured, self.update.skip, step=self.step)
         self.update.apply(measured)
         self.step += 1
         return measured
-
-    def _watch(self, measured: dict[str, Tensor]) -> None:
-        """Remember whether all was finite: every step that was taken, and one of the last of those skipped.
-
-        Raises:
-            NonFiniteError: if it was not, on a CPU; elsewhere reading a number would wait for the device.
-        """
-        finite = torch.isfinite(measured["gradient_norm"]) & torch.isfinite(measured["loss"])
-        if self.update.skip is not None:
-            finite = finite | (measured["skipped"] & self.update.skip.has_patience())
-        self._finite &= finite
-        if self.device.type == "cpu":
-            self._require_finite()
 
     def _chosen(self) -> Any:
         """The loss with the parameters of the best epoch, where there is one; else `evaluated`."""
@@ -208,18 +195,6 @@ class Trainer:
         with matching_checkpoint():
             chosen.load_state_dict(state["loss"])
         return chosen
-
-    def _require_choice(self) -> None:
-        if self.leads and not self.callbacks:
-            raise UsageError(
-                'choose="best" and patience go by what a callback says of each epoch: give callbacks=[...] '
-                "with one that calls trainer.offer(figure)"
-            )
-        if self.leads and self.options.choose == "best" and self.folder is None:
-            raise UsageError(
-                'choose="best" keeps the best parameters in the run\'s folder: give one, '
-                "run=RunFolder.create(...)"
-            )
 
     def _epoch(self, epoch: int, progress: Progress) -> None:
         clock = Clock(self.step)
@@ -284,12 +259,10 @@ class Trainer:
         return self.step % len(self.batches) == 0 and rested > SECONDS_BETWEEN_CHECKPOINTS
 
     def _log(self, measured: dict[str, Tensor], x: Tensor, clock: Clock, progress: Progress) -> None:
-        self._require_finite()
+        self._finiteness.require(self.step)
         measured = {**measured, **getattr(self.loss, "stats", {})}
         values = {name: float(value) for name, value in measured.items()}
-        if abs(values["loss"]) > DIVERGED * x[0].numel():
-            loss = f"a loss of {values['loss']:.3g} at step {self.step}"
-            raise NonFiniteError(f"the run has diverged: got {loss}; {self._cure()}")
+        self._finiteness.require_plausible(values["loss"], x[0].numel(), step=self.step)
         images = len(x) * parallel.world_size()
         rate, rate_of_cpu = clock.rates(self.step)
         rates = {
@@ -304,22 +277,10 @@ class Trainer:
         progress.update(self.step, {key: values[key] for key in shown})
 
     def _checkpoint(self) -> None:
-        self._require_finite()
+        self._finiteness.require(self.step)
         if self.folder is not None and self.leads:
             save_checkpoint(self.folder.last_checkpoint, self.state_dict())
             self._saved_at = time.monotonic()
-
-    def _require_finite(self) -> None:
-        if not self._finite:
-            stats = getattr(self.loss, "stats", {})
-            bad = [name for name, value in stats.items() if not math.isfinite(value)]
-            where = f" (terms: {', '.join(bad)})" if bad else " (in a gradient)"
-            raise NonFiniteError(f"the loss is not finite at step {self.step + 1}{where}; {self._cure()}")
-
-    def _cure(self) -> str:
-        if self.folder is not None and has_checkpoint(self.folder.checkpoints):
-            return "the last checkpoint is kept: resume with a smaller learning_rate, or clip=1"
-        return "train with a smaller learning_rate, or clip=1"
 
     def _schedule(self) -> None:
         for group in self.update.optimizer.param_groups:
