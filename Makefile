@@ -32,7 +32,7 @@ demo: $(VENV)/installed
 	@echo
 	@echo "measured further    $(BIN)/zoo evaluate $(DEMO) --samples 1000"
 	@echo "trained longer      $(BIN)/zoo sample biva_digits        # weights that come with the zoo"
-	@echo "of MNIST            $(BIN)/zoo sample vae_mlp_mnist --out mnist.png"
+	@echo "of MNIST            $(BIN)/zoo sample biva_mnist --out mnist.png"
 	@echo "all such names      $(BIN)/zoo list | grep weights"
 
 test: $(VENV)/installed-dev
