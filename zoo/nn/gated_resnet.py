@@ -25,7 +25,6 @@ cost; later little is left: seed by seed, "none" is 0.54 +- 0.08 nats better for
 
 from typing import Literal, get_args
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -80,8 +79,7 @@ class GatedResNet(nn.Module):
         if self.aux is not None and aux is not None:
             u = u + self.aux(elu(aux))
         u = F.dropout(elu(u), self.dropout, self.training)
-        a, b = self.second(u).chunk(2, dim=1)
-        y = a * torch.sigmoid(b)
+        y = F.glu(self.second(u), dim=1)
         return y if self.shortcut is None else y + self.shortcut(x)
 
 

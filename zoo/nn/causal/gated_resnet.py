@@ -11,7 +11,6 @@ resolutions, with elu(x) and a shortcut of other channels, this one is evaluated
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -58,5 +57,4 @@ class CausalGatedResNet(nn.Module):
         u = self.second(F.dropout(concat_elu(u), self.dropout, self.training), at)
         if self.condition is not None and context is not None:
             u = u + at.fixed(self.condition, context)
-        a, b = u.chunk(2, dim=1)
-        return x + a * torch.sigmoid(b)
+        return x + F.glu(u, dim=1)
