@@ -205,7 +205,7 @@ def test_the_bound_is_below_the_probability_and_importance_samples_reach_it(make
 @dequantisations
 def test_the_noise_is_a_density_on_the_bin(make):
     """Its integral over the bin is 1, and there is nothing outside."""
-    x = every_image(4)
+    x = every_image(4)[::3]  # the corners, and what lies between
     q = make(x)
     inside = mass(q, x, 4, order=160)
     torch.testing.assert_close(inside, torch.ones_like(inside), rtol=0, atol=1e-5)

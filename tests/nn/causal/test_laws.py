@@ -14,11 +14,12 @@ from distributions.draws import uniforms
 from tests.nn.causal.networks import CASES, context, images
 
 networks = pytest.mark.parametrize("name", CASES)
+MADE = {name: case.make() for name, case in CASES.items()}
 one_a_class = pytest.mark.parametrize(
-    "name", {type(case.network()): name for name, case in reversed(CASES.items())}.values()
+    "name", {type(network): name for name, network in reversed(MADE.items())}.values()
 )
-given = pytest.mark.parametrize("name", [n for n in CASES if CASES[n].network().context_shape])
-binary = pytest.mark.parametrize("name", [n for n in CASES if CASES[n].network().event_shape[0] == 1])
+given = pytest.mark.parametrize("name", [n for n in MADE if MADE[n].context_shape])
+binary = pytest.mark.parametrize("name", [n for n in MADE if MADE[n].event_shape[0] == 1])
 
 
 def dependence(network, x, c):
