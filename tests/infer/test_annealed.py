@@ -184,10 +184,10 @@ CONSTRAINED = {
 def test_weights_of_constrained_latents_are_unbiased(name):
     model, values, evidence = CONSTRAINED[name]
     x = torch.as_tensor(values)
-    log_w = annealed_runs(model, x, chains=3000, steps=6, leapfrog=2)
+    log_w = annealed_runs(model, x, chains=1500, steps=6, leapfrog=2)
     mean, error = ratios(log_w, evidence(x).log_prob(x).double())
     assert ((mean - 1).abs() < 4 * error).all()
-    assert (error < 0.1).all()
+    assert (error < 0.14).all()
 
 
 # --- Any pair, and a user's own program -------------------------------------------------------------
