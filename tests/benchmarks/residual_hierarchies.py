@@ -2,10 +2,13 @@
 
     python -m tests.benchmarks.residual_hierarchies                 # eager, a few minutes
     python -m tests.benchmarks.residual_hierarchies compiled        # and whole losses compiled, some more
+    python -m tests.benchmarks.residual_hierarchies bounds nvae_mnist_small      # some of it
 
 The hand-written step runs the very same modules once, draws with ``torch.randn_like`` and writes the normal
 densities and divergences out; no Pyro. What spectral regularisation costs is measured as a share of a step,
-with one thread as well, and a bound of 100 samples of 16 images beside as many runs of the whole model.
+with one thread as well, and a bound of 100 samples of 16 images beside as many runs of the whole model. Such
+a bound runs what depends only on the image once, so that its speed is limited by the rest, whose share of
+the multiplications is counted.
 """
 
 import sys
@@ -16,26 +19,32 @@ import pyro
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
 from tests.benchmarks.hierarchies import report
 from tests.benchmarks.paired import paired_seconds
-from tests.benchmarks.single_pass import divergence, draw
+from tests.benchmarks.single_pass import divergence, draw, log_normal
 from zoo import ELBO, compile_loss
 from zoo.infer.regularised import RegularisedELBO
 
-SYSTEMS = {"nvae_mnist_small": 16, "vdvae_mnist_small": 16}
+SYSTEMS = {"nvae_mnist_small": 16, "vdvae_mnist_small": 16, "iaf_vae_mnist_small": 16}
+PARTS = ["steps", "spectral", "bounds"]
 
 
 def main() -> None:
     """Measure and print."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
+    zoo.tune_process()
     pyro.enable_validation(False)
-    for name, batch in SYSTEMS.items():
-        steps(name, batch, compiled="compiled" in sys.argv)
-    spectral("nvae_mnist_small", 16)
-    for name in SYSTEMS:
+    parts = [part for part in PARTS if part in sys.argv] or PARTS
+    names = [name for name in SYSTEMS if name in sys.argv] or list(SYSTEMS)
+    for name in names if "steps" in parts else []:
+        steps(name, SYSTEMS[name], compiled="compiled" in sys.argv)
+    if "spectral" in parts:
+        spectral("nvae_mnist_small", 16)
+    for name in names if "bounds" in parts else []:
         bounds(name, k=100, whole=3)
 
 
@@ -77,6 +86,15 @@ def bounds(name: str, *, k: int, whole: int) -> None:
     seconds = paired_seconds(timed, rounds=1, repeat=1)
     seconds[f"{k} runs"] = [t * k / whole for t in seconds[f"{k} runs"]]
     report(f"{name}, bound of {k} samples of 16 images", seconds, "zoo")
+    shared = multiplications(lambda: guide.encode(x)) / multiplications(lambda: loss(x))
+    print(f"\nof the image only: {shared:.2f} of the multiplications; at most {1 / (1 - shared):.2f} as fast")
+
+
+def multiplications(run: Callable[[], object]) -> int:
+    """Of convolutions and matrix products."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
 
 
 def built(name: str, batch: int) -> tuple[Any, Any, Tensor]:
@@ -96,8 +114,7 @@ def check(model: Any, guide: Any, x: Tensor) -> None:
 
 def raw_loss(model: Any, guide: Any, x: Tensor) -> Tensor:
     """Minus the ELBO, mean nats an image, in one pass without Pyro."""
-    generate = vdvae_pass if "VDVAE" in type(model).__name__ else nvae_pass
-    h, kl = generate(model, guide, guide.path(x), len(x))
+    h, kl = PASSES[type(model).__name__](model, guide, guide.path(x), len(x))
     logits = model.likelihood.net(h)
     nll = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum((1, 2, 3))
     return (nll + kl).mean()
@@ -139,6 +156,25 @@ def vdvae_pass(model: Any, guide: Any, features: list[Tensor], n: int) -> tuple[
         h = h + layer.resnet(h)
     return h, kl
 
+
+def iaf_vae_pass(model: Any, guide: Any, features: list[list[Tensor]], n: int) -> tuple[Tensor, Any]:
+    """The last state and the KL, by Monte Carlo."""
+    h, kl = model.start(n), 0.0
+    for layer, posterior, up in reversed(list(zip(model.layers, guide.posteriors, features, strict=True))):
+        loc, raw, *down, v = layer.first(F.elu(h)).split(layer.sizes, dim=1)
+        q_loc, q_raw, context = (a + b for a, b in zip(up, down, strict=True))
+        scale, q_scale = ((10 * torch.tanh(s / 10)).exp() for s in (raw, q_raw))
+        z = draw(q_loc, q_scale)
+        kl = kl + log_normal(*(t.flatten(1) for t in (z, q_loc, q_scale)))
+        for flow in posterior.flows:
+            z, log_slopes = flow.call_and_log_slopes(z, context)
+            kl = kl - log_slopes.sum((1, 2, 3))
+        kl = kl - log_normal(*(t.flatten(1) for t in (z, loc, scale)))
+        h = layer.update((h, v), z)
+    return h, kl
+
+
+PASSES = {"NVAE": nvae_pass, "VDVAE": vdvae_pass, "IAFVAE": iaf_vae_pass}
 
 if __name__ == "__main__":
     main()

@@ -30,6 +30,7 @@ MNIST, BATCH, LOG_2_PI = (1, 28, 28), 100, math.log(2 * math.pi)
 
 def main() -> None:
     """Measure and print."""
+    zoo.tune_process()
     for flush in (True, False):
         torch.set_flush_denormal(flush)
         print(f"\ndenormals {'flushed' if flush else 'kept'}", flush=True)

@@ -46,6 +46,7 @@ WHOLE = {"whole": (Trainer, "run_to_the_end")}
 
 def main() -> None:
     """Measure and print."""
+    zoo.tune_process()
     epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     torch.set_num_threads(1)
     account = {name: 0.0 for group in (BARE, WATCHED, WHOLE) for name in group}
