@@ -25,7 +25,13 @@ COLOURS = Config("zoo.parts.families.LogisticMixtures", components=10)
 COLOURS_5_BITS = Config("zoo.parts.families.LogisticMixtures", components=10, levels=32)
 
 DIGITS_TRAINING = training(epochs=100, batch_size=50, learning_rate=5e-3, ema=0.995)
-SMALL_TRAINING = training(steps=1000, batch_size=50, learning_rate=5e-3, ema=0.995)
+SMALL_TRAINING = training(
+    steps=1000,
+    batch_size=50,
+    learning_rate=5e-3,
+    ema=0.995,
+    channels_last=True,  # a step takes two thirds of the time on a CPU
+)
 
 
 def regularised(**options: Any) -> Config:
