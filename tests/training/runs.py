@@ -20,7 +20,7 @@ from zoo.training.trainer import Trainer
 
 IMAGES, BATCH, EPOCHS = 40, 10, 3
 STEPS = EPOCHS * IMAGES // BATCH
-SIZES = {"channels": 2, "latent": 2, "strides": (2,)}  # one block each way
+SIZES = {"channels": 2, "latent": 2}  # blocks of one shape occur twice: they can be compiled by blocks
 
 # Its children are forked from a process that has imported everything and has no threads.
 _children = multiprocessing.get_context("forkserver")
