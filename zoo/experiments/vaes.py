@@ -88,8 +88,8 @@ EXPERIMENTS = [
         "PixelVAE with aggressive training of its guide, 8x8 digits",
         pixelvae(channels=16, layers=2),
         **DIGITS,
-        objective=Config(AGGRESSIVE, inner_steps=30, check_every=300),
-        training=recipe(60, 50, 2e-3, 0.999, 0.995),
+        objective=Config(AGGRESSIVE, inner_steps=10, check_every=300),
+        training=recipe(200, 50, 2e-3, 0.9997, 0.995),
     ),
     Experiment(
         "lagging_vae_mnist",
