@@ -1,6 +1,17 @@
-"""Access to the parameters of a normal, for normals that are built from others."""
+"""Access to what is inside ``Independent``, for densities that are built from others."""
+
+from typing import Any
 
 from torch.distributions import Distribution, Independent, Normal
+
+
+def elements(distribution: Any) -> tuple[Any, int]:
+    """What is inside ``Independent`` (``.to_event``), and how many of its dimensions are of the event."""
+    event_dim = 0
+    while isinstance(distribution, Independent):
+        event_dim += distribution.reinterpreted_batch_ndims
+        distribution = distribution.base_dist
+    return distribution, event_dim
 
 
 def base_normal(distribution: Distribution) -> Normal:
@@ -9,11 +20,10 @@ def base_normal(distribution: Distribution) -> Normal:
     Raises:
         TypeError: if there is another distribution in there.
     """
-    while isinstance(distribution, Independent):
-        distribution = distribution.base_dist
-    if not isinstance(distribution, Normal):
+    normal, _ = elements(distribution)
+    if not isinstance(normal, Normal):
         raise TypeError(
-            f"expected a Normal or an Independent(Normal); got {type(distribution).__name__}: "
+            f"expected a Normal or an Independent(Normal); got {type(normal).__name__}: "
             "a masked, expanded or transformed normal has no loc and scale of its own to build on"
         )
-    return distribution
+    return normal

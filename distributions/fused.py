@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distributions.base_normal import elements
 from distributions.fused_bernoulli import FusedBernoulli, bernoulli_log_prob
 from distributions.fused_normal import normal_log_prob
 
@@ -25,15 +26,6 @@ def fused_log_prob(distribution: Any, value: Tensor) -> Tensor:
         return bernoulli_log_prob(value, base.logits, event_dim)
     log_prob: Tensor = distribution.log_prob(value)
     return log_prob
-
-
-def elements(distribution: Any) -> tuple[Any, int]:
-    """What is inside ``Independent`` (``.to_event``), and how many of its dimensions are of the event."""
-    event_dim = 0
-    while isinstance(distribution, torch.distributions.Independent):
-        event_dim += distribution.reinterpreted_batch_ndims
-        distribution = distribution.base_dist
-    return distribution, event_dim
 
 
 def is_plain_normal(distribution: Any) -> bool:

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.distributions.utils import _sum_rightmost
 
-from distributions.fused import elements, is_plain_normal
+from distributions.base_normal import elements
+from distributions.fused import is_plain_normal
 from distributions.fused_normal import log_of_noise
 
 
@@ -100,7 +101,8 @@ def scored_draw(distribution: Any, sample_shape: Any = ()) -> ScoredDraw | None:
     """
     base, event_dim = elements(distribution)
     if is_plain_normal(base):
-        noise = torch.randn(base._extended_shape(torch.Size(sample_shape)), **_like(base.loc))
+        shape = base._extended_shape(torch.Size(sample_shape))
+        noise = torch.randn(shape, dtype=base.loc.dtype, device=base.loc.device)
         density = partial(log_of_noise, noise, base.scale.expand_as(noise), event_dim)
         return ScoredDraw(base.loc + noise * base.scale, density)
     if not is_scored_as_drawn(base):
@@ -145,7 +147,3 @@ def _inverse_and_log_det(transform: Any, y: Tensor) -> tuple[Tensor, Tensor]:
         return transform.inverse_and_log_det(y)
     x = transform.inv(y)
     return x, -transform.log_abs_det_jacobian(x, y)
-
-
-def _like(t: Tensor) -> dict[str, Any]:
-    return {"dtype": t.dtype, "device": t.device}
