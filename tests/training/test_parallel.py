@@ -9,8 +9,11 @@ import socket
 import pytest
 import torch
 
+import zoo
 from tests.training import runs
 from zoo.ranks import of_first
+from zoo.runs.monitor import mean_elbo
+from zoo.training.parallel import copy_first_buffers
 from zoo.training.state import seed_noise
 
 
@@ -34,6 +37,30 @@ def write_tensor_of_first(meeting, out, rank, world_size):
     runs.join(meeting, rank, world_size)
     torch.save(of_first(torch.arange(3) + 3 * rank), f"{out}/{rank}.pt")
     runs.distributed.destroy_process_group()
+
+
+def test_processes_validate_as_one(tmp_path):
+    """250 images: batches of 100, 100 and 50 for two processes, of which each has buffers of its own."""
+    assert runs.together(write_validation, tmp_path / "meeting", tmp_path) == [0, 0]
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert first == second == pytest.approx(validated(0), rel=1e-6)
+
+
+def write_validation(meeting, out, rank, world_size):
+    runs.join(meeting, rank, world_size)
+    torch.save(validated(rank), f"{out}/{rank}.pt")
+    runs.distributed.destroy_process_group()
+
+
+def validated(rank):
+    torch.manual_seed(0)
+    system = zoo.build("vae_digits", **runs.SIZES)
+    system.model.register_buffer("rank", torch.tensor(rank))
+    loss = system.loss()
+    copy_first_buffers(loss)
+    assert system.model.rank == 0
+    x = torch.bernoulli(torch.rand(250, 1, 8, 8, generator=torch.Generator().manual_seed(1)))
+    return mean_elbo(loss, x)
 
 
 def test_noise_is_each_processs_and_each_steps_own():

@@ -14,7 +14,9 @@ from zoo.analysis.pictures import save_grid
 from zoo.analysis.plots import curves
 from zoo.analysis.sampling import reconstruct, sample
 from zoo.infer.importance import evaluating
+from zoo.infer.sharing import shared
 from zoo.runs.system import System
+from zoo.training import parallel
 from zoo.training.run_folder import RunFolder
 from zoo.training.state import seed_noise
 from zoo.training.trainer import Trainer
@@ -42,7 +44,8 @@ class Monitor:
 
     So many epochs lie between that looking takes a small share of the training (`epochs_between`); none where
     the run goes by the ELBO. Everything is looked at in the last epoch. The noise is the same every time, so
-    that epochs compare, and pictures do.
+    that epochs compare, and pictures do. Several processes share the images of the ELBO; the first does the
+    rest.
 
     Args:
         system: whose `encoding` turns what the model takes into pixels.
@@ -74,9 +77,9 @@ class Monitor:
         """Log what the averaged parameters do, and offer them as the run's best."""
         epoch = trainer.step // len(trainer.batches)
         last = trainer.step >= trainer.total_steps
-        seed_noise(trainer.device, "validation")
         figures = self.validated(trainer) if last or epoch % self.validated_every == 0 else {}
-        if last or epoch % self.pictured_every == 0:
+        if parallel.rank() == 0 and (last or epoch % self.pictured_every == 0):
+            seed_noise(trainer.device, "pictures")
             pair, x = (trainer.evaluated.model, trainer.evaluated.guide), self.validation.to(trainer.device)
             figures |= units_in_use(*pair, x[:UNITS_IMAGES])
             trainer.logger.images(trainer.step, self.pictures(*pair, x[:PICTURED]))
@@ -86,12 +89,16 @@ class Monitor:
             trainer.offer(figures["validation/elbo"])
 
     def validated(self, trainer: Trainer) -> dict[str, float]:
-        """The ELBO of the validation images and the objective's metrics, by tag; none without images."""
+        """The ELBO of the validation images and the objective's metrics, by tag; none without images.
+
+        All processes call this and get the same.
+        """
         if not len(self.validation):
             return {}
         loss, x = trainer.evaluated, self.validation.to(trainer.device)
         elbo = mean_elbo(loss, x)
-        metrics = self.objective.metrics(loss, x, self.labels, samples=1)
+        seed_noise(trainer.device, "metrics")
+        metrics = parallel.from_first(lambda: self.objective.metrics(loss, x, self.labels, samples=1))
         shown = {f"validation/{k}": v for k, v in metrics.items() if not k.endswith("_stderr")}
         return {"validation/elbo": elbo, **shown}
 
@@ -126,9 +133,20 @@ def units_in_use(model: Any, guide: Any, x: Tensor) -> dict[str, float]:
 
 @torch.no_grad()
 def mean_elbo(loss: Any, x: Tensor, batch_size: int = 100) -> float:
-    """The ELBO, whichever bound the loss is of, in evaluation mode, mean over all images."""
+    """The ELBO, whichever bound the loss is of, in evaluation mode, mean over all images.
+
+    Each batch has its own noise, so that processes which share the batches get what one process gets.
+    """
+    batches = x.split(batch_size)
+
+    def elbo(j: int, samples: range) -> Tensor:
+        seed_noise(x.device, "validation", j)
+        found: Tensor = loss.elbo(batches[j]).cpu()
+        return found
+
     with evaluating(loss):
-        return torch.cat([loss.elbo(batch) for batch in x.split(batch_size)]).mean().item()
+        found = shared(elbo, [len(batch) for batch in batches], 1, distributed=True)
+    return torch.cat([part for parts in found for part in parts]).mean().item()
 
 
 def side_by_side(model: Any, guide: Any, x: Tensor, decode: Any) -> Tensor:

@@ -45,7 +45,8 @@ def fit(
         seed: of the order of images and of all noise. Seeds PyTorch's global generator.
         run: where checkpoints, curves and pictures go; nowhere by default.
         resume: whether to resume from the run's last checkpoint, if it has one.
-        callbacks: called at the end of every epoch, with the `Trainer`.
+        callbacks: called at the end of every epoch, with the `Trainer`; in every process where there are
+            several, so that they can share what is looked at.
         options: the recipe; by default `TrainingOptions`' own.
         changes: options by name, ``epochs=10, learning_rate=1e-3``.
 

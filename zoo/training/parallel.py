@@ -6,13 +6,13 @@ with the same batch; only rank 0 writes. `zoo evaluate` shares images and sample
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.distributed import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
@@ -95,9 +95,21 @@ def copy_first(module: nn.Module) -> None:
     Parameters are alike after training; buffers, running statistics say, and which epoch was the best are
     known to the first.
     """
-    with torch.no_grad():
-        for tensor in (*module.parameters(), *module.buffers()):
-            tensor.copy_(of_first(tensor.detach().clone(memory_format=torch.contiguous_format)))
+    _copy_first(module.parameters())
+    copy_first_buffers(module)
+
+
+def copy_first_buffers(module: nn.Module) -> None:
+    """Give every process the buffers of the first: in training each moves its own running statistics."""
+    _copy_first(module.buffers())
+
+
+@torch.no_grad()
+def _copy_first(tensors: Iterable[Tensor]) -> None:
+    if world_size() == 1:
+        return
+    for tensor in tensors:
+        tensor.copy_(of_first(tensor.detach().clone(memory_format=torch.contiguous_format)))
 
 
 def on_rank_zero(action: Callable[[], T]) -> T | None:

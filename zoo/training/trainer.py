@@ -138,7 +138,8 @@ class Trainer:
             return
         self.best = float(figure)
         state = {"step": self.step, "best": self.best, "loss": self.evaluated.state_dict(), "average": None}
-        save_checkpoint(self.folder.best_checkpoint, state)
+        if self.leads:
+            save_checkpoint(self.folder.best_checkpoint, state)
 
     def resume(self, folder: RunFolder) -> None:
         """Load the last checkpoint of a run, if it has one.
@@ -187,8 +188,11 @@ class Trainer:
         return measured
 
     def _chosen(self) -> Any:
-        """The loss with the parameters of the best epoch, where there is one; else `evaluated`."""
-        if self.best is None or self.folder is None:
+        """The loss with the parameters of the best epoch, where there is one; else `evaluated`.
+
+        Of several processes the first has it: it may still have been saving when the others end.
+        """
+        if self.best is None or self.folder is None or not self.leads:
             return self.evaluated
         chosen = copy.deepcopy(self.evaluated)
         state = load_latest(self.folder.checkpoints, map_location=self.device, name=BEST)
@@ -241,11 +245,12 @@ class Trainer:
         return exhausted or self.step >= self.total_steps
 
     def _end_of_epoch(self) -> None:
-        if self.leads:
-            for callback in self.callbacks:
-                callback(self)
-            if self.options.histograms:
-                self.logger.histograms(self.step, dict(self.loss.named_parameters()))
+        if self.callbacks:
+            parallel.copy_first_buffers(self.evaluated)
+        for callback in self.callbacks:
+            callback(self)
+        if self.leads and self.options.histograms:
+            self.logger.histograms(self.step, dict(self.loss.named_parameters()))
         if self.options.patience is not None:
             self.stopping.share(self.device)
 
