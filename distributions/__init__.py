@@ -8,6 +8,7 @@ and Pyro's own module is often called ``dist``, so write
 """
 
 from distributions.autoregressive import Autoregressive
+from distributions.continuous_bernoulli import ContinuousBernoulli
 from distributions.discretized_logistic import DiscretizedLogistic
 from distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
 from distributions.fused_bernoulli import FusedBernoulli
@@ -21,6 +22,7 @@ from distributions.transformed import TransformedDistribution, rsample_and_log_p
 
 __all__ = [
     "Autoregressive",
+    "ContinuousBernoulli",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
     "FusedBernoulli",

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from distributions import (
+    ContinuousBernoulli,
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
     GridCategorical,
@@ -53,6 +54,10 @@ def normal_mixture(logits, loc, log_scale, **options):
     return NormalMixture(logits, loc, log_scale.exp(), **options)
 
 
+def continuous_bernoulli(logits, **options):
+    return ContinuousBernoulli(logits=logits, **options)
+
+
 def discretized_logistic(loc, log_scale, **options):
     return DiscretizedLogistic(loc, 2 * log_scale, **options)
 
@@ -73,6 +78,9 @@ def clamped_mixture(logits, loc, log_scale, **options):
 
 
 CONTINUOUS = {
+    "continuous_bernoulli": Case(
+        ((2,),), lambda logits, **options: ContinuousBernoulli(logits=logits, **options)
+    ),
     "residual_normal": Case(((2,),) * 4, residual_normal),
     "normal_mixture": Case(((2, 3), (2, 3, 4), (2, 3, 4)), normal_mixture),
     "normal_mixture_of_maps": Case(((2, 3), (2, 3, 2, 2, 1), (2, 3, 2, 2, 1)), normal_mixture),

@@ -13,7 +13,13 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from distributions import DiscretizedLogistic, DiscretizedLogisticMixture, FusedBernoulli, GridCategorical
+from distributions import (
+    ContinuousBernoulli,
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
+    FusedBernoulli,
+    GridCategorical,
+)
 from zoo.nn.scales import softplus_scale
 
 
@@ -155,7 +161,7 @@ class ContinuousBernoullis(_IndependentChannels):
 
     def __call__(self, features: Tensor) -> Any:
         """prod_i ContinuousBernoulli(x_i; sigmoid(features_i))."""
-        return dist.ContinuousBernoulli(logits=features).to_event(3)
+        return ContinuousBernoulli(logits=features).to_event(3)
 
 
 @dataclass(frozen=True)
