@@ -55,6 +55,7 @@ def test_options_that_are_passed_on_are_in_the_signature_with_their_meaning():
         ("7", tuple[int, ...], (7,)),
         ("true,no", tuple[bool, ...], (True, False)),
         ("a", Literal["a", "b"], "a"),
+        ("True", Literal[True, "b"], True),
         ("0", Natural, 0),
         ("0", Natural | None, 0),
         ("5", Odd, 5),
@@ -74,10 +75,13 @@ def test_text_becomes_the_type(text, hint, value):
         ("1", Probability, "expected 0 <= it < 1; got 1.0"),
         ("0", Positive, "expected it > 0.0; got 0.0"),
         ("1e400", float, "a finite number"),
-        ("", tuple[int, ...], "a list of an integer"),
+        ("", tuple[int, ...], "a list, comma between, each an integer"),
         ("maybe", bool, "true or false"),
         ("c", Literal["a", "b"], "one of a, b"),
-        ("2.5", int | None, "an integer or none"),
+        ("2.5", Natural | None, "an integer x >= 0, or none"),
+        (str(2**63), int, r"it < 2\^63"),
+        ("2,,2", tuple[int, ...], "a list, comma between"),
+        ("2.5", int | None, "an integer, or none"),
     ],
 )
 def test_what_does_not_fit_is_explained(text, hint, message):
@@ -92,7 +96,7 @@ def test_a_type_that_text_cannot_express_is_no_option():
 
 def test_a_part_is_named_and_brings_its_options():
     vae = find("vae_digits")
-    with pytest.raises(UsageError, match="unknown option 'components'"):
+    with pytest.raises(UsageError, match="belongs to prior=MixtureOfGaussians"):
         vae.override({"components": 3})
     mixed = vae.override({"components": "3", "prior": "MixtureOfGaussians"})
     assert mixed.options()["prior"] == "MixtureOfGaussians"

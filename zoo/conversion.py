@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from zoo.errors import UsageError
 
 FLOAT32 = 2.0**128  # beyond what parameters, and so options of them, can be
+INT64 = 2**63  # beyond sizes and counts
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,16 @@ def describe(hint: Any) -> str:
     """The type in words."""
     hint, interval = _unwrapped(hint)
     if _is_union(hint):
-        return f"{describe(_members(hint)[0])} or none"
+        return f"{describe(_within(hint, interval))}, or none"
     if typing.get_origin(hint) in (tuple, Sequence):
-        return f"a list of {describe(typing.get_args(hint)[0])}, comma between"
+        return f"a list, comma between, each {describe(typing.get_args(hint)[0])}"
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(map(as_text, typing.get_args(hint)))
     named = {int: "an integer", float: "a finite number", bool: "true or false", str: "text"}
     words = named.get(hint, "none")
-    return f"{words}, {interval.of('it')}" if interval and hint in (int, float) else words
+    if interval is None or hint not in (int, float):
+        return words
+    return "an odd integer" if interval.odd else f"{words} {interval.of('x')}"
 
 
 def _as_type(name: str, value: Any, hint: Any, sizes: Range) -> Any:
@@ -96,19 +99,19 @@ def _as_type(name: str, value: Any, hint: Any, sizes: Range) -> Any:
             return None
         return _as_type(name, value, _within(hint, interval), sizes)
     if typing.get_origin(hint) in (tuple, Sequence):
-        items = value.strip("()[]").split(",") if isinstance(value, str) else value
+        items = value.strip("()[]").removesuffix(",").split(",") if isinstance(value, str) else value
         items = items if isinstance(items, (list, tuple)) else [items]  # one number is a list of one
-        element = typing.get_args(hint)[0]
-        found = tuple(_as_type(name, i, element, sizes) for i in items if i != "")
-        if not found:
+        if not items:
             raise ValueError(value)
-        return found
+        return tuple(_as_type(name, item, typing.get_args(hint)[0], sizes) for item in items)
     if typing.get_origin(hint) is typing.Literal:
         return _as_choice(value, typing.get_args(hint))
     converted = _SCALARS[hint](value)
     interval = interval or (sizes if hint is int else None)
     if interval is not None and converted not in interval:
         raise UsageError(f"expected {interval.of(name)}; got {converted}")
+    if hint is int and not abs(converted) < INT64:
+        raise UsageError(f"expected {name} < 2^63; got {converted}")
     return converted
 
 
@@ -133,7 +136,7 @@ def _members(hint: Any) -> list[Any]:
 
 
 def _as_choice(value: Any, choices: tuple[Any, ...]) -> Any:
-    return {as_text(choice): choice for choice in choices}[as_text(value)]
+    return {as_text(choice).lower(): choice for choice in choices}[as_text(value).lower()]
 
 
 def _integer(value: Any) -> int:

@@ -201,7 +201,7 @@ def test_features_that_do_not_fit_the_family_are_refused():
         ("row_lstm_digits", {"channels": 0}, "channels >= 1; got 0"),
         ("diagonal_bilstm_digits", {"head": 0}, "head >= 1; got 0"),
         ("wavenet_digits", {"dilations": (1, 0)}, "dilations >= 1; got 0"),
-        ("wavenet_digits", {"dilations": ()}, "dilations to be a list of an integer"),
+        ("wavenet_digits", {"dilations": ()}, "dilations to be a list"),
         ("pixelcnnpp_digits", {"dropout": 1.0}, "0 <= dropout < 1; got 1.0"),
         ("pixelcnnpp_digits", {"resolutions": 0}, "resolutions >= 1; got 0"),
         (
