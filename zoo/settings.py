@@ -30,11 +30,16 @@ class Choice:
 
     Attributes:
         homes: beginnings of modules' names, ``zoo.parts.priors``.
+        made_of: parameters for what the builder makes the part of; what begins with another, or needs
+            another, cannot be named. Empty where all that is in the homes can.
+        kind: dotted name of the class whose subclasses can be named, if it is only those.
         supplied: parameters that the builder supplies, which are therefore no options.
         aliases: other names, such as a paper's.
     """
 
     homes: tuple[str, ...]
+    made_of: tuple[str, ...] = ()
+    kind: str = ""
     supplied: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
 
@@ -42,17 +47,25 @@ class Choice:
         """The names that can be given."""
         return sorted([*self._targets(), *dict(self.aliases)])
 
-    def find(self, name: str) -> str:
-        """The dotted name of a part.
+    def find(self, option: str, name: Any) -> str:
+        """The dotted name of the part of that name.
 
         Raises:
-            UsageError: if there is none of that name.
+            UsageError: if there is none, naming the option.
         """
         targets = self._targets()
-        name = dict(self.aliases).get(name, name)
+        name = dict(self.aliases).get(name, name) if isinstance(name, str) else name
         if name not in targets:
-            raise UsageError(f"unknown part {name!r}{nearest(name, self.names())}")
+            raise UsageError(f"unknown {option} {name!r}{nearest(str(name), self.names())}")
         return targets[name]
+
+    def having(self, option: str) -> list[str]:
+        """The names of the parts that have an option of that name."""
+        return sorted(
+            name
+            for name, target in self._targets().items()
+            if option not in self.supplied and option in options_of(Config(target).resolve())
+        )
 
     def _targets(self) -> dict[str, str]:
         found = {}
@@ -62,22 +75,37 @@ class Choice:
             for name in listed or vars(module):
                 value = getattr(module, name)
                 ours = listed or (_home(value) == home and not name.startswith("_"))
-                if callable(value) and ours:
+                if callable(value) and ours and self._fits(value):
                     found[name] = f"{_home(value)}.{name}"
         return found
+
+    def _fits(self, part: Any) -> bool:
+        """Whether the builder can make the part, or use it, from what it has."""
+        if self.kind:
+            kind = Config(self.kind).resolve()
+            return inspect.isclass(part) and issubclass(part, kind) and part is not kind
+        if not self.made_of:
+            return True
+        parameters = inspect.signature(part).parameters
+        needed = {name for name, p in parameters.items() if p.default is p.empty}
+        return next(iter(parameters), None) in self.made_of and needed <= {*self.made_of, *self.supplied}
 
 
 Part = Callable[..., Any]
 OF_PRIORS = ("posterior", "image_shape", "takes")  # what a builder supplies
-Prior = Annotated[Part, Choice(("zoo.parts.priors",), supplied=OF_PRIORS)]
+Prior = Annotated[Part, Choice(("zoo.parts.priors",), made_of=("latent",), supplied=OF_PRIORS)]
 PriorOfPseudoInputs = Annotated[
-    Part, Choice(("zoo.parts.priors",), supplied=(*OF_PRIORS, "num_pseudo_inputs"))
+    Part, Choice(("zoo.parts.priors",), made_of=("latent",), supplied=(*OF_PRIORS, "num_pseudo_inputs"))
 ]
-Posterior = Annotated[Part, Choice(("zoo.parts.heads", "zoo.parts.posteriors"), supplied=("kernel",))]
+Posterior = Annotated[
+    Part,
+    Choice(("zoo.parts.heads", "zoo.parts.posteriors"), made_of=("net", "latent"), supplied=("kernel",)),
+]
 Likelihood = Annotated[
     Part,
     Choice(
         ("zoo.parts.likelihoods",),
+        made_of=("net", "image_shape"),
         supplied=("image_shape",),
         aliases=(
             ("bernoulli", "BernoulliLikelihood"),
@@ -93,6 +121,7 @@ Family = Annotated[
     Part,
     Choice(
         ("zoo.parts.families",),
+        made_of=("channels",),
         aliases=(
             ("bernoulli", "Bernoullis"),
             ("categorical", "Categoricals"),
@@ -100,7 +129,14 @@ Family = Annotated[
         ),
     ),
 ]
-Network = Annotated[Part, Choice(("zoo.nn.causal",), supplied=("groups", "context"))]
+Network = Annotated[
+    Part,
+    Choice(
+        ("zoo.nn.causal",),
+        made_of=("image_shape", "event_shape", "features"),
+        supplied=("groups", "context"),
+    ),
+]
 Encoder = Annotated[Part, Choice(("zoo.nn.encoders",))]
 Scale = Annotated[
     Part,
@@ -118,8 +154,10 @@ OBJECTIVES = Choice(
         "zoo.infer.soft_free_bits",
         "zoo.infer.posterior_divergence",
         "zoo.infer.aggressive",
-    )
+    ),
+    kind="zoo.infer.objectives.Objective",
 )
+Objective = Annotated[Part, OBJECTIVES]
 
 
 @dataclass(frozen=True)
@@ -212,7 +250,7 @@ class Config:
             assert nested is not None
             new = nested.replaced(rest, value)
         elif option.choice:
-            target = option.choice.find(value)
+            target = option.choice.find(head, value)
             new = nested if nested is not None and nested.target == target else Config(target)
         else:
             new = convert(head, value, option.hint, default=option.default)

@@ -55,7 +55,7 @@ def test_colour_images_take_a_mixture():
         (
             "vae_digits",
             {"likelihood": "gauss"},
-            "unknown part 'gauss'; did you mean gaussian",
+            "unknown likelihood 'gauss'; did you mean gaussian",
         ),
         ("biva_digits", {"latents": (4, 3)}, "strides of one entry or one a layer, 2; got"),
         (

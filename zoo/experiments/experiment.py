@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from zoo.errors import UsageError
-from zoo.settings import OBJECTIVES, Config, Option, nearest
+from zoo.settings import OBJECTIVES, Config, Objective, Option, nearest
 
 SECTIONS = ("system", "data", "objective", "training")
 
@@ -52,7 +52,7 @@ class Experiment:
     def described(self) -> Iterator[tuple[str, Option, Any]]:
         """Every option: its qualified name, what it is, its value."""
         name = self.objective.target.rpartition(".")[2]
-        yield "objective", Option("objective", None, name, "what is minimised, by name."), name
+        yield "objective", Option("objective", Objective, name, "what is minimised, by name."), name
         for section in self._sections().values():
             yield from section.options()
 
@@ -105,12 +105,23 @@ class Experiment:
         known = [(section, key) for section, config in self._sections().items() for key in config.values()]
         found = [(s, key) for s, key in known if key == name or key.endswith(f".{name}")]
         if not found:
-            raise UsageError(f"unknown option {name!r}{nearest(name, _short_names(key for _, key in known))}")
+            cure = self._bringing(name) or nearest(name, _short_names(key for _, key in known))
+            raise UsageError(f"unknown option {name!r}{cure}")
         depth = min(key.count(".") for _, key in found)
         highest = [(s, key) for s, key in found if key.count(".") == depth]
         if len(highest) > 1:
             raise UsageError(f"{name!r} may be {' or '.join(key for _, key in highest)}: say which")
         return highest[0]
+
+    def _bringing(self, name: str) -> str:
+        """The end of an error message: the parts that are not chosen and have an option of that name."""
+        having = {
+            key: option.choice.having(name.rpartition(".")[2])
+            for key, option, _ in self.described()
+            if option.choice
+        }
+        parts = [f"{key}={part}" for key, found in having.items() for part in found]
+        return f"; it belongs to {' or '.join(parts)}: add that first" if parts else ""
 
 
 def _short_names(qualified: Any) -> set[str]:
@@ -118,7 +129,7 @@ def _short_names(qualified: Any) -> set[str]:
 
 
 def _objective(now: Config, name: Any) -> Config:
-    target = OBJECTIVES.find(name)
+    target = OBJECTIVES.find("objective", name)
     return now if target == now.target else Config(target)
 
 

@@ -18,6 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from zoo.conversion import Natural
+from zoo.errors import UsageError
 from zoo.infer.handlers import Site
 from zoo.infer.joint import Joint
 from zoo.infer.schedules import linear_warmup
@@ -304,12 +305,12 @@ def require_reparameterised(sites: Iterable[Site]) -> None:
     """Check that gradients through the posteriors are unbiased.
 
     Raises:
-        ValueError: if one of them is not reparameterised.
+        UsageError: if one of them is not reparameterised.
     """
     for site in sites:
         if not site.observed and not site.posterior.has_rsample:
-            raise ValueError(
+            raise UsageError(
                 f"the posterior of {site.name!r}, {type(site.posterior).__name__}, is not "
-                "reparameterised, so this gradient would be biased: train with pyro.infer.Trace_ELBO, which "
-                "has the term for it"
+                "reparameterised, so this gradient would be biased: sum over a label by zoo.SemiSupervised, "
+                "or train with pyro.infer.Trace_ELBO, which has the term for it"
             )

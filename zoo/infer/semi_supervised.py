@@ -113,8 +113,11 @@ class SemiSupervised(ELBO):
         """Draw the labelled images from the training images of a data set.
 
         Raises:
+            UsageError: if the model has no label.
             DataError: if there are no labels, too few, or of other classes than the model's.
         """
+        has_label = hasattr(model, "label")
+        require(has_label, "a model with a label, as of m2_digits, for SemiSupervised", type(model).__name__)
         classes = model.label.classes
         chosen = data.labelled(self.labels, classes=classes, seed=self.labels_seed)
         self.labelled = chosen.images, F.one_hot(chosen.labels, classes).float()

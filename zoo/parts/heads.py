@@ -86,11 +86,16 @@ class SequenceHead(NormalHead):
         scale: see `NormalHead`.
 
     Shapes: b (B, ...) as `net` takes it; batch shape (B,), event shape (D, T).
+
+    Raises:
+        ValueError: for a latent of another shape.
     """
 
     def __init__(
         self, net: Any, latent: Sequence[int], *, scale: Callable[[Tensor], Tensor] = softplus_scale
     ) -> None:
+        if isinstance(latent, int) or len(latent) != 2:
+            raise ValueError(f"expected a latent of shape (D, T); got {latent}")
         super().__init__(net, (*latent, 1), scale=scale)
         self.event_shape = tuple(latent)
 
