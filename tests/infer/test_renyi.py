@@ -41,6 +41,20 @@ def test_order_one_is_the_limit():
     torch.testing.assert_close(Renyi(K, 1 - 1e-7).bound(log_w), Renyi(K, 1).bound(log_w), rtol=0, atol=1e-5)
 
 
+def test_orders_near_one_lose_no_precision():
+    """In float32 as in float64, from either side, gradients too, by either formula."""
+    log_w = weights()
+    spread = (log_w - log_w.mean(0)).abs().max()
+    for alpha in (1 - 1e-6, 1 + 1e-6, 1 - 1e-3, 0.999 * (1 - 1 / spread.item()), 0.91, 1.09):
+        single = log_w.float().requires_grad_()
+        bound = Renyi(K, alpha).bound(single)
+        power = torch.tensor(1 - alpha, dtype=torch.float64)
+        expected = ((power * log_w).logsumexp(0) - math.log(K)) / power
+        torch.testing.assert_close(bound.double(), expected, rtol=1e-5, atol=1e-5)
+        (gradient,) = torch.autograd.grad(bound.sum(), single)
+        torch.testing.assert_close(gradient.double(), (power * log_w).softmax(0), rtol=1e-4, atol=1e-6)
+
+
 def test_every_draw_falls_with_the_order_to_the_elbo_and_rises_to_the_maximum():
     log_w = weights()
     orders = [VRMax(K), *(Renyi(K, a) for a in (-500.0, -3.0, 0.0, 0.5, 0.9, 1.0, 2.0, 10.0))]
