@@ -91,7 +91,12 @@ class Autoregressive(dist.TorchDistribution):
         return self.head(self.network(x, self._contexts(len(x))))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log p(value) in nats, summed over the event; one pass."""
+        """Log p(value) in nats, summed over the event; one pass.
+
+        Raises:
+            ValueError: if the value does not end with the event's shape.
+        """
+        self._require_event(value)
         shape = torch.broadcast_shapes(value.shape, self.batch_shape + self.event_shape)
         batch = shape[: -len(self.event_shape)]
         rows = value.expand(shape).reshape(-1, *self.event_shape)
@@ -111,7 +116,11 @@ class Autoregressive(dist.TorchDistribution):
         Args:
             x: (\*batch, C, \*space); what is unknown may be anything finite.
             known: boolean, broadcasts with x.
+
+        Raises:
+            ValueError: if x does not end with the event's shape.
         """
+        self._require_event(x)
         return self._draw(x, known.expand(x.shape)).reshape(x.shape)
 
     def with_temperature(self, temperature: float) -> "Autoregressive":
@@ -141,6 +150,11 @@ class Autoregressive(dist.TorchDistribution):
         )
         new.progress = self.progress
         return new
+
+    def _require_event(self, x: Tensor) -> None:
+        shape = tuple(self.event_shape)
+        if x.shape[-len(shape) :] != shape:  # what broadcasts to it is no event either
+            raise ValueError(f"expected x of shape (*batch, {str(shape)[1:]}; got {tuple(x.shape)}")
 
     @torch.no_grad()
     def _draw(self, x: Tensor, known: Tensor | None) -> Tensor:

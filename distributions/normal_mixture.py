@@ -28,6 +28,9 @@ class NormalMixture(dist.TorchDistribution):
 
     Shapes:
         batch: \*B; event: \*E, a vector or a map.
+
+    Raises:
+        ValueError: if shapes do not fit together; names the expected and the given one.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {
@@ -39,6 +42,7 @@ class NormalMixture(dist.TorchDistribution):
     def __init__(
         self, logits: Tensor, loc: Tensor, scale: Tensor, *, validate_args: bool | None = None
     ) -> None:
+        _check_shapes(logits, loc, scale)
         self.logits, self.loc, self.scale = logits, loc, scale
         shape = loc.shape[logits.dim() :]
         super().__init__(logits.shape[:-1], shape, validate_args=validate_args)
@@ -118,3 +122,13 @@ def _chosen(t: Tensor, component: Tensor) -> Tensor:
     """The rows of t (..., C, D) with these indices (...): (..., D)."""
     index = component[..., None, None].expand(*component.shape, 1, t.shape[-1])
     return t.gather(-2, index).squeeze(-2)
+
+
+def _check_shapes(logits: Tensor, loc: Tensor, scale: Tensor) -> None:
+    components = logits.shape
+    if not components or loc.shape[: len(components)] != components:
+        raise ValueError(
+            f"expected logits (*B, C) and loc (*B, C, *E); got {tuple(components)} and {tuple(loc.shape)}"
+        )
+    if scale.shape != loc.shape:
+        raise ValueError(f"expected a scale of loc's shape, {tuple(loc.shape)}; got {tuple(scale.shape)}")

@@ -25,6 +25,9 @@ class StationaryAR1(dist.TorchDistribution):
     Shapes:
         batch: (); event: (D, T).
 
+    Raises:
+        ValueError: if the rates are no vector, or there are fewer than two steps.
+
     >>> StationaryAR1(torch.tensor([0.9]), 8).committed_rate()
     tensor(2.6103)
     """
@@ -33,6 +36,8 @@ class StationaryAR1(dist.TorchDistribution):
     has_rsample = True
 
     def __init__(self, rates: Tensor, steps: int, *, validate_args: bool | None = None) -> None:
+        if rates.dim() != 1 or steps < 2:
+            raise ValueError(f"expected rates (D,) and steps >= 2; got {tuple(rates.shape)} and {steps}")
         self.rates, self.steps = rates, steps
         super().__init__(torch.Size(), torch.Size([len(rates), steps]), validate_args=validate_args)
 

@@ -216,6 +216,15 @@ def test_a_context_that_does_not_fit_is_refused():
         Autoregressive(network, bernoulli, context=torch.zeros(4, 2))
 
 
+@pytest.mark.parametrize("shape", [(7, 1, 1, 3), (7, 1, 2, 1), (2, 3), (7, 1, 2, 4)])
+def test_values_of_another_shape_are_refused(shape):
+    """Also those that would broadcast to the event: a density of one pixel repeated is none of the image."""
+    p = binary()
+    for score in (p.log_prob, lambda x: p.complete(x, torch.ones(1, dtype=torch.bool))):
+        with pytest.raises(ValueError, match=r"expected x of shape \(\*batch, 1, 2, 3\); got"):
+            score(torch.ones(shape).double())
+
+
 def test_a_copy_is_equal():
     p = binary()
     x = p.sample()

@@ -88,3 +88,13 @@ def test_draws_are_reparameterised_where_the_weights_are_fixed():
     (gradient,) = torch.autograd.grad(z.mean(0).sum(), loc)
     torch.testing.assert_close(gradient[:, 0], logits.softmax(0), rtol=0, atol=4 * 0.5 / math.sqrt(20_000))
     assert not NormalMixture(logits.requires_grad_(), loc, scale).has_rsample
+
+
+def test_parameters_that_do_not_fit_are_refused():
+    """One logit would broadcast to weights that sum to 4."""
+    loc = torch.zeros(4, 2)
+    for logits in (torch.zeros(1), torch.zeros(3), torch.zeros(())):
+        with pytest.raises(ValueError, match=r"expected logits \(\*B, C\) and loc \(\*B, C, \*E\); got"):
+            NormalMixture(logits, loc, loc.exp())
+    with pytest.raises(ValueError, match=r"a scale of loc's shape, \(4, 2\); got \(4, 1\)"):
+        NormalMixture(torch.zeros(4), loc, torch.ones(4, 1))

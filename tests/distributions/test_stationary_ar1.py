@@ -62,3 +62,9 @@ def test_other_posteriors_have_no_closed_form():
     q = dist.Laplace(torch.zeros(3, T), 1.0).to_event(2)
     with pytest.raises(NotImplementedError):
         kl_divergence(q, StationaryAR1(RATES, T))
+
+
+def test_mistakes_are_named():
+    for rates, steps in ((torch.tensor(0.5), 3), (torch.tensor([0.5]), 1)):
+        with pytest.raises(ValueError, match=r"expected rates \(D,\) and steps >= 2; got"):
+            StationaryAR1(rates, steps)
