@@ -389,6 +389,10 @@ def test_no_images_are_refused():
     model, guide = pair("vae")
     with pytest.raises(UsageError, match="expected images >= 1; got 0"):
         log_likelihood(model, guide, images()[:0], 2)
+    for estimate in (log_likelihood, log_weights):
+        for x in ([1.0, 2.0], images().numpy(), None):
+            with pytest.raises(UsageError, match=rf"images x, a tensor .*got {type(x).__name__}"):
+                estimate(model, guide, x, 2)
 
 
 def test_the_objectives_are_the_weights_bounds():

@@ -16,6 +16,7 @@ from zoo import (
     VAE,
     AmortizedGuide,
     BernoulliLikelihood,
+    DReG,
     Guide,
     ImportanceWeighted,
     StandardNormal,
@@ -484,6 +485,28 @@ def test_a_posterior_over_the_wrong_batch_is_refused():
         ELBO()(model, guide)(x32())
 
 
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize(
+    "q",
+    [
+        lambda n: dist.Normal(torch.zeros(n, 3), 1.0).to_event(1),
+        lambda n: dist.Normal(torch.zeros(n), 1.0),
+        lambda n: dist.Normal(torch.zeros(n, 1), 1.0).to_event(1),
+    ],
+)
+def test_a_posterior_of_another_event_shape_is_refused(early, q):
+    """Before the model runs on its draws, and says so of its own layers, or broadcasts."""
+    model = VAE(StandardNormal(2), BernoulliLikelihood(Broadcast()))
+
+    def ordinary(x):
+        with batch_plate():
+            pyro.sample("z", q(len(x)))
+
+    guide = ordinary if early else AmortizedGuide(lambda x: q(len(x)))
+    with pytest.raises(ValueError, match=r"posterior of the latent 'z' .*event shape \(2,\); got draws"):
+        ELBO()(model, guide)(x32())
+
+
 class Broadcast(nn.Module):
     out_shape = IMAGE
 
@@ -502,6 +525,9 @@ class Broadcast(nn.Module):
         (lambda: ELBO(warmup=-1), "warmup >= 0 steps; got -1"),
         (lambda: ELBO(free_bits_steps=-1), "free_bits_steps >= 0; got -1"),
         (lambda: ImportanceWeighted(0), "k >= 1; got 0"),
+        (lambda: ImportanceWeighted("5"), "k >= 1; got '5'"),
+        (lambda: DReG(2.5), "k >= 1; got 2.5"),
+        (lambda: ELBO(*pair("vae")), r"got VAE, a program: .*called with the pair, zoo.ELBO\(\)"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, message):

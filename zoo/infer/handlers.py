@@ -155,9 +155,12 @@ class Answer(Messenger):
         if name in self.drawn:
             self.guide.require_drawn(msg)
             early = self.drawn[name]
+            _require_event(name, msg["fn"], early["value"].shape)
             msg["fn"], msg["value"], msg["done"] = early["fn"], early["value"], True
         else:
-            msg["fn"] = self.guide.answer(msg, self.features)
+            posterior = self.guide.answer(msg, self.features)
+            _require_event(name, msg["fn"], posterior.batch_shape + posterior.event_shape)
+            msg["fn"] = posterior
 
     def _pyro_post_sample(self, msg: Any) -> None:
         if site_is_subsample(msg) or msg["infer"].get("_deterministic"):
@@ -165,3 +168,17 @@ class Answer(Messenger):
         name, fn = msg["name"], msg["fn"]
         prior, posterior = (self._priors[name], fn) if name in self._priors else (fn, None)
         self.sites[name] = Answered(prior, posterior, msg)
+
+
+def _require_event(name: str, prior: Any, drawn: torch.Size) -> None:
+    """Check that what a guide draws is an event of the model's prior.
+
+    Raises:
+        ValueError: if its shape does not end with the event's.
+    """
+    event = tuple(prior.event_shape)
+    if event and tuple(drawn[-len(event) :]) != event:
+        raise ValueError(
+            f"expected a posterior of the latent {name!r} whose draws end with the prior's event shape "
+            f"{event}; got draws of shape {tuple(drawn)}: make both of one size, with the same .to_event"
+        )

@@ -52,7 +52,7 @@ def log_weights(
         seed: of the noise; drawn from PyTorch's generator by default.
 
     Raises:
-        UsageError: if k or chunk is smaller than 1.
+        UsageError: if x is no tensor of images, or k or chunk is smaller than 1.
         NonFiniteError: if a weight is not a number or infinite.
     """
     return torch.cat(list(weight_chunks(model, guide, x, k, chunk=chunk, seed=seed)))
@@ -70,6 +70,7 @@ def weight_chunks(
     samples: range | None = None,
 ) -> Iterator[Tensor]:
     """The rows of `log_weights`, chunk by chunk; only those of `samples`, some of range(k), if given."""
+    _require_images(x)
     _at_least_one(k=k, chunk=chunk)
     samples = range(k) if samples is None else samples
     step = min(k, chunk or max(1, rows_at_once(x) // max(1, len(x))))
@@ -194,9 +195,10 @@ def log_likelihood(
             its share of the samples; all return the whole, equal to one process's up to rounding.
 
     Raises:
-        UsageError: if k, chunk or batch_size is smaller than 1 or there are no images.
+        UsageError: if x is no tensor of images, or k, chunk or batch_size is smaller than 1.
         NonFiniteError: if a weight is not a number or infinite.
     """
+    _require_images(x)
     _at_least_one(k=k, chunk=chunk, batch_size=batch_size, images=len(x))
     seed = _seed_of_all(seed, distributed)
     exact = not _has_latents(model, guide, x[:batch_size])
@@ -273,6 +275,11 @@ def _checked(weights: Tensor) -> Tensor:
             f"{weights.shape[1]} images): the model or the guide returns NaN or a density of infinity there"
         )
     return weights
+
+
+def _require_images(x: Any) -> None:
+    if not isinstance(x, Tensor) or not x.dim():
+        raise UsageError(f"expected images x, a tensor (N, ...); got {type(x).__name__}: torch.as_tensor(x)")
 
 
 def _at_least_one(**values: int | None) -> None:

@@ -11,6 +11,7 @@ uses their current values. In evaluation mode (``loss.eval()``) the bound is the
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -138,7 +139,7 @@ class ELBO(Objective):
         free_bits_steps: Natural | None = None,
         kl: Callable[[Site], Tensor] = analytic_where_unbiased,
     ) -> None:
-        require(num_particles >= 1, "num_particles >= 1", num_particles)
+        require_count("num_particles", num_particles)
         require(0 <= beta <= LARGEST, "beta >= 0, finite in float32", beta)
         require(0 <= free_bits <= LARGEST, "free_bits >= 0 nats, finite in float32", free_bits)
         require(warmup >= 0, "warmup >= 0 steps", warmup)
@@ -171,7 +172,7 @@ class ImportanceWeighted(Objective):
     """
 
     def __init__(self, k: int = 50) -> None:
-        require(k >= 1, "k >= 1", k)
+        require_count("k", k)
         self.k = k
 
     def __call__(self, model: Any, guide: Any) -> "ImportanceWeightedLoss":
@@ -294,6 +295,22 @@ def _by_sample(term: Tensor, k: int) -> Tensor:
 
 def _total(terms: dict[str, Tensor]) -> Any:
     return sum(terms.values())
+
+
+def require_count(name: str, count: Any) -> None:
+    """Check an objective's number of samples.
+
+    Raises:
+        UsageError: unless it is a whole number of at least 1; with the cure where it is a model.
+    """
+    if isinstance(count, Integral) and int(count) >= 1:
+        return
+    if callable(count):
+        raise UsageError(
+            f"expected {name} >= 1; got {type(count).__name__}, a program: an objective is made first and "
+            "then called with the pair, zoo.ELBO()(model, guide)"
+        )
+    raise UsageError(f"expected {name} >= 1; got {count!r}")
 
 
 def auxiliary(sites: Iterable[Site]) -> frozenset[str]:

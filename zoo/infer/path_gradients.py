@@ -34,10 +34,10 @@ from zoo.infer.objectives import (
     Terms,
     log_mean,
     monte_carlo,
+    require_count,
     require_reparameterised,
     significant,
 )
-from zoo.settings import require
 
 
 class StickingTheLanding(Objective):
@@ -53,7 +53,7 @@ class StickingTheLanding(Objective):
     """
 
     def __init__(self, num_particles: int = 1) -> None:
-        require(num_particles >= 1, "num_particles >= 1", num_particles)
+        require_count("num_particles", num_particles)
         self.k = num_particles
 
     def __call__(self, model: Any, guide: Any) -> "PathGradientLoss":
@@ -84,7 +84,7 @@ class DReG(StickingTheLanding):
     """
 
     def __init__(self, k: int) -> None:
-        require(k >= 1, "k >= 1", k)
+        require_count("k", k)
         self.k = k
 
     def bound(self, log_w: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.infer.objectives import Bound, Objective, log_mean, monte_carlo
+from zoo.infer.objectives import Bound, Objective, log_mean, monte_carlo, require_count
 from zoo.settings import require
 
 SMALL_POWER = 0.1  # |1 - alpha| up to which the bound is taken as the ELBO's and a correction
@@ -31,7 +31,7 @@ class Renyi(Objective):
     """
 
     def __init__(self, k: int, alpha: float = 0.5) -> None:
-        require(k >= 1, "k >= 1", k)
+        require_count("k", k)
         require(math.isfinite(alpha), "a finite alpha (VRMax is the limit of -inf)", alpha)
         self.k, self.alpha = k, alpha
 
