@@ -249,6 +249,7 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
 }
 
 WITHOUT_MEAN = ("pixelvae", "pixel hvae + vamp")  # of the likelihood: their pictures are draws
+WITHOUT_LEVELS = ("linear vae",)  # whose images are real numbers of any size
 SHARING = [name for name in PAIRS if "vamp" in name]  # whose prior is made of the guide's own head
 
 DENSITIES = [name for name, build in PAIRS.items() if getattr(build, "func", None) is autoregressive]
