@@ -46,6 +46,7 @@ from zoo.models.hvae_vamp import conv_hvae_vamp, hvae_vamp, pixel_hvae_vamp
 from zoo.models.iaf_vae import iaf_vae
 from zoo.models.iwae import iwae
 from zoo.models.ladder_vae import ladder_vae, lvae
+from zoo.models.linear_vae import linear_vae
 from zoo.models.nvae import nvae
 from zoo.models.vamp_vae import vamp_vae
 from zoo.models.vdvae import vdvae
@@ -214,6 +215,7 @@ PAIRS: dict[str, Callable[[tuple[int, ...]], Any]] = {
     "ladder vae of feature maps": hierarchy(ladder_vae, 3, spatial=True),
     "hierarchical vae": hierarchy(hierarchical_vae, 3),
     "hierarchical vae, markov": hierarchy(hierarchical_vae, 3, skips=False),
+    "linear vae": partial(linear_vae, latent=3),
     "iwae": lambda shape: iwae(shape, latents=(3,), hidden=(4,)),
     "iwae of 2 layers, sylvester posteriors": lambda shape: iwae(
         shape, latents=(4, 3), hidden=(6, 5), posterior=partial(sylvester_posterior, columns=2, context=3)

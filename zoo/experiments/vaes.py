@@ -4,10 +4,11 @@ from typing import Any
 
 from zoo.experiments.autoregressive import STATIC, recipe
 from zoo.experiments.experiment import Experiment
-from zoo.experiments.recipes import DIGITS, MNIST, elbo, training
+from zoo.experiments.recipes import DIGITS, DIGITS_GREY, MNIST, MNIST_GREY, elbo, training
 from zoo.settings import Config
 
 VAE, PIXELVAE, M1 = "zoo.models.vae.vae", "zoo.models.vae.pixelvae", "zoo.models.vae.m1"
+LINEAR = "zoo.models.linear_vae.linear_vae"
 
 AGGRESSIVE, SOFT_FREE_BITS = "zoo.infer.aggressive.AggressiveELBO", "zoo.infer.soft_free_bits.SoftFreeBits"
 MAF_PRIOR = Config("zoo.parts.priors.maf_prior", layers=4)
@@ -32,6 +33,22 @@ EXPERIMENTS = [
         Config(VAE, channels=40),
         **ON_DIGITS,
         training=DIGITS_TRAINING,
+    ),
+    Experiment(
+        "linear_vae_digits",
+        "linear VAE, whose evidence is known, 8x8 digits",
+        Config(LINEAR, latent=16),
+        **DIGITS_GREY,
+        objective=elbo(),
+        training=training(epochs=200, batch_size=50, learning_rate=5e-3, learning_rate_decay=0.9995),
+    ),
+    Experiment(
+        "linear_vae_mnist",
+        "linear VAE, whose evidence is known, MNIST",
+        Config(LINEAR, latent=50),
+        **MNIST_GREY,
+        objective=elbo(),
+        training=training(epochs=20, batch_size=100, learning_rate=2e-3, learning_rate_decay=0.9998),
     ),
     Experiment(
         "vae_flow_prior_digits",
