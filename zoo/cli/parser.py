@@ -87,7 +87,12 @@ def _add_training(sub: argparse.ArgumentParser) -> None:
         action="store_true",
         help="resume the run in --out, with the options it has; under torchrun begin it if there is none",
     )
-    sub.add_argument("--samples", type=_count, default=100, help="importance samples of the final evaluation")
+    sub.add_argument(
+        "--samples",
+        type=_count,
+        default=100,
+        help="importance samples of the final evaluation, 100 by default",
+    )
     sub.add_argument("--images", type=_count, help="test images of the final evaluation, all by default")
     sub.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any option of the experiment"
@@ -141,7 +146,9 @@ def _add_anomaly(commands: Any) -> None:
     sub.add_argument(
         "--above", type=_layers, metavar="K,K,...", help="layers k of L^{>k}; 0 to L-1 by default"
     )
-    sub.add_argument("--samples", type=_count, default=10, help="log weights an image and bound")
+    sub.add_argument(
+        "--samples", type=_count, default=10, help="log weights an image and bound, 10 by default"
+    )
     sub.add_argument("--images", type=_count, help="test images of each set, all by default")
     sub.add_argument("--chunk", type=_count, help="samples at a time: memory and speed only")
     sub.add_argument("--json", metavar="FILE", type=_path, help="write the figures to a file as well")
@@ -153,10 +160,16 @@ def _add_anomaly(commands: Any) -> None:
 def _add_sample(commands: Any) -> None:
     sub = commands.add_parser("sample", help="a picture of samples")
     sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
-    sub.add_argument("-n", type=_count, default=64, help="how many")
-    sub.add_argument("--temperature", type=float, default=1.0, help="below 1: more typical, less varied")
+    sub.add_argument("-n", type=_count, default=64, help="how many, 64 by default")
     sub.add_argument(
-        "--out", metavar="FILE", type=_path, default="samples.png", help="PNG; must not exist yet"
+        "--temperature", type=float, default=1.0, help="1 by default; below 1: more typical, less varied"
+    )
+    sub.add_argument(
+        "--out",
+        metavar="FILE",
+        type=_path,
+        default="samples.png",
+        help="PNG, %(default)s by default; must not exist yet",
     )
     _add_device(sub)
     sub.set_defaults(command="sample_run")
@@ -165,9 +178,13 @@ def _add_sample(commands: Any) -> None:
 def _add_reconstruct(commands: Any) -> None:
     sub = commands.add_parser("reconstruct", help="a picture of test images and their reconstructions")
     sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
-    sub.add_argument("-n", type=_count, default=32, help="how many")
+    sub.add_argument("-n", type=_count, default=32, help="how many, 32 by default")
     sub.add_argument(
-        "--out", metavar="FILE", type=_path, default="reconstructions.png", help="PNG; must not exist yet"
+        "--out",
+        metavar="FILE",
+        type=_path,
+        default="reconstructions.png",
+        help="PNG, %(default)s by default; must not exist yet",
     )
     _add_data(sub)
     _add_device(sub)
@@ -200,13 +217,13 @@ def _add_dtype(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_data(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--data-root", metavar="DIR", type=_path, help="where data sets lie")
+    sub.add_argument("--data-root", metavar="DIR", type=_path, help="where data sets lie, data by default")
     sub.add_argument("--download", action="store_true", help="fetch the data set if it is not there")
 
 
 def _add_device(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seed", type=_seed, default=0, help="of all that is random, 0 by default")
-    sub.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+    sub.add_argument("--device", default="cpu", help="cpu, the default, cuda, cuda:1, ...")
 
 
 def _path(text: str) -> str:
