@@ -76,6 +76,12 @@ def is_convertible(hint: Any) -> bool:
     return hint in _SCALARS or typing.get_origin(hint) is typing.Literal
 
 
+def choices(hint: Any) -> list[str]:
+    """The values of a ``Literal`` as text; none of another type."""
+    hint, _ = _unwrapped(hint)
+    return [as_text(c) for c in typing.get_args(hint)] if typing.get_origin(hint) is typing.Literal else []
+
+
 def describe(hint: Any) -> str:
     """The type in words."""
     hint, interval = _unwrapped(hint)
@@ -84,7 +90,7 @@ def describe(hint: Any) -> str:
     if typing.get_origin(hint) in (tuple, Sequence):
         return f"a list, comma between, each {describe(typing.get_args(hint)[0])}"
     if typing.get_origin(hint) is typing.Literal:
-        return "one of " + ", ".join(map(as_text, typing.get_args(hint)))
+        return "one of " + ", ".join(choices(hint))
     named = {int: "an integer", float: "a finite number", bool: "true or false", str: "text"}
     words = named.get(hint, "none")
     if interval is None or hint not in (int, float):

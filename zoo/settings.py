@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
-from zoo.conversion import convert, is_convertible
+from zoo.conversion import choices, convert, is_convertible
 from zoo.errors import UsageError, did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -181,6 +181,10 @@ class Option:
         """The parts that can be given, where it takes one."""
         found = [m for m in getattr(self.hint, "__metadata__", ()) if isinstance(m, Choice)]
         return found[0] if found else None
+
+    def choices(self) -> list[str]:
+        """The values that can be given, where the option is a part or one of several words."""
+        return self.choice.names() if self.choice else choices(self.hint)
 
 
 class Config:

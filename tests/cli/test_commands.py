@@ -13,6 +13,7 @@ from PIL import Image
 import zoo as library
 from tests.training.runs import metrics, same, state
 from zoo.cli import main as cli
+from zoo.experiments import names
 
 FIGURES = {
     *("elbo", "log_likelihood", "log_likelihood_stderr", "bits_per_dim"),
@@ -44,6 +45,23 @@ def test_list_names_every_experiment(zoo, tmp_path):
     assert [line.split()[0] for line in outcome.out.splitlines()] == [e["name"] for e in written]
     assert all({"name", "summary", "image_shape", "options"} <= set(e) for e in written)
     assert zoo("list", "--json", tmp_path / "new" / "experiments.json").code == 0  # ours: replaced
+
+
+def test_list_takes_any_case_and_offers_a_wider_pattern(zoo):
+    assert [line.split()[0] for line in zoo("list", "NICE_*").out.splitlines()] == names("nice_*")
+    assert zoo("list", "nice").err == "zoo: no experiment is called 'nice'; did you mean 'nice*'?\n"
+    assert zoo("list", "aaa").err == "zoo: no experiment is called 'aaa'; zoo list has them all\n"
+
+
+def test_help_shows_what_can_be_given_for_a_part_within_the_width_of_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    with pytest.raises(SystemExit):
+        cli.main(["train", "vae_digits", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 70
+    text = " ".join(" ".join(lines).split())
+    assert "called with nothing, returns p(z). {AR1Prior, LearnedNormal," in text
+    assert "{adamax, adam, adamw}" in text
 
 
 def test_a_closed_pipe_is_no_traceback():

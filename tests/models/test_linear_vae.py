@@ -12,7 +12,7 @@ def exact_pair():
     """A linear VAE in float64, W of orthogonal columns, and the exact posterior as its guide."""
     model, guide = linear_vae(IMAGE, latent=3)
     model, guide = model.double(), guide.double()
-    p, q = model.likelihood.linear, guide.head.linear
+    p, q = model.likelihood.linear, guide.head.encode[-1]
     with torch.no_grad():
         p.weight.copy_(torch.linalg.qr(p.weight).Q * torch.tensor([0.5, 1.0, 2.0]))
         variance = model.likelihood.scale.square()
@@ -39,7 +39,7 @@ def test_importance_sampling_finds_the_evidence_under_another_guide():
     model, guide = exact_pair()
     with torch.no_grad():
         guide.head.raw_scale += 0.3  # wider than the posterior, so that weights are bounded
-        guide.head.linear.bias += 0.05
+        guide.head.encode[-1].bias += 0.05
     x = images()
     torch.manual_seed(0)
     weights = (log_weights(model, guide, x, k=4000) - model.evidence(x)).exp()  # mean 1

@@ -1,6 +1,8 @@
 """The commands of the command line: each opens a run, calls it and prints."""
 
 import argparse
+import shutil
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ from zoo.training.state import finite_parameters
 from zoo.training.trainer import Fit
 from zoo.training.weights import require_weights_place
 
+INDENT = 30  # columns for an option and its value
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
 
@@ -165,13 +168,19 @@ def publish(options: argparse.Namespace) -> int:
 
 
 def show_options(name: str) -> int:
-    """Print every option of an experiment with its value and meaning."""
+    """Print every option of an experiment with its value, its meaning and, where they are few, its values."""
     from zoo.experiments import find
 
-    described = list(find(name).described())
-    width = max(len(f"{key}={as_text(value)}") for key, _, value in described)
-    for key, option, value in described:
-        print(f"{f'{key}={as_text(value)}':{min(width, 40)}s}  {option.meaning}")
+    width = max(shutil.get_terminal_size().columns, INDENT + 30)
+    for key, option, value in find(name).described():
+        values = option.choices()
+        text = f"{option.meaning} {{{', '.join(values)}}}" if values else option.meaning
+        left = f"{key}={as_text(value)}"
+        lines = textwrap.wrap(text, width - INDENT, break_long_words=False, break_on_hyphens=False)
+        first = lines.pop(0) if len(left) <= INDENT - 2 else ""
+        print(f"{left:{INDENT}s}{first}".rstrip())
+        for line in lines:
+            print(f"{'':{INDENT}s}{line}")
     return 0
 
 

@@ -112,7 +112,9 @@ def list_experiments(options: argparse.Namespace) -> int:
     require_figures_place(options.json)
     experiments = [find(name) for name in names(options.pattern)]
     if not experiments:
-        raise UsageError(f"no experiment is called {options.pattern}; zoo list has them all")
+        wider = (f"{options.pattern}*", f"*{options.pattern}*")
+        cure = next((f"did you mean '{w}'?" for w in wider if names(w)), "zoo list has them all")
+        raise UsageError(f"no experiment is called {options.pattern!r}; {cure}")
     width, known = max(len(e.name) for e in experiments), pretrained()
     for e in experiments:
         marks = [f"(paper: {e.paper})"] * bool(e.paper) + ["[weights]"] * (e.name in known)

@@ -147,8 +147,8 @@ def _all() -> dict[str, Experiment]:
 
 
 def names(pattern: str = "*") -> list[str]:
-    """The names of all experiments that fit a pattern such as ``biva*``, sorted."""
-    return fnmatch.filter(_all(), pattern)
+    """The names of all experiments that fit a pattern such as ``biva*``, of whatever case, sorted."""
+    return [name for name in _all() if fnmatch.fnmatchcase(name, pattern.lower())]
 
 
 def find(name: str) -> Experiment:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from zoo.infer.guides import AmortizedGuide
 from zoo.models.vae import VAE
-from zoo.nn.layers import Shape
+from zoo.nn.layers import Shape, Shaped
 from zoo.nn.scales import softplus_scale
 from zoo.parts.likelihoods import LikelihoodModule
 from zoo.parts.priors import StandardNormal
@@ -63,12 +63,17 @@ class LinearHead(nn.Module):
 
     def __init__(self, image_shape: Shape, latent: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(math.prod(image_shape), latent)  # its bias is -V mu
+        linear = nn.Linear(math.prod(image_shape), latent)  # its bias is -V mu
+        self.encode = Shaped((latent,), nn.Flatten(), linear)
         self.raw_scale = nn.Parameter(torch.zeros(latent))
+
+    def distribution(self, loc: Tensor) -> dist.Distribution:
+        """N(loc, D)."""
+        return dist.Normal(loc, softplus_scale(self.raw_scale)).to_event(1)
 
     def forward(self, x: Tensor) -> dist.Distribution:
         """q(z | x), batch shape (B,), event shape (D,)."""
-        return dist.Normal(self.linear(x.flatten(1)), softplus_scale(self.raw_scale)).to_event(1)
+        return self.distribution(self.encode(x))
 
 
 class LinearVAE(VAE):
