@@ -21,7 +21,6 @@ and convolved, where the published code has transposed convolutions.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distributions import TransformedDistribution
@@ -34,6 +33,7 @@ from zoo.models.residual_hierarchy import (
     bounded_normal,
 )
 from zoo.nn import checkpointed
+from zoo.nn.activations import ELU, elu
 from zoo.nn.cells import Crop, PaddedImage, convolution
 from zoo.nn.layers import Shape
 from zoo.nn.masked_cell import MaskedNet
@@ -68,9 +68,9 @@ class Up(nn.Module):
 
     def forward(self, d: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The features further up, and mu_q, log sigma_q and c_q."""
-        *said, u = self.first(F.elu(d)).split(self.sizes, dim=1)
+        *said, u = self.first(elu(d)).split(self.sizes, dim=1)
         d = d[:, :, :: self.stride, :: self.stride]
-        return d if self.second is None else d + 0.1 * self.second(F.elu(u)), said
+        return d if self.second is None else d + 0.1 * self.second(elu(u)), said
 
 
 class Encoder(nn.Module):
@@ -117,13 +117,13 @@ class Down(nn.Module):
 
     def prior(self, h: Tensor) -> tuple[Any, Any, list[Tensor]]:
         """The state and v, p(z_i | z_>i), and mu_r, log sigma_r and c_r."""
-        loc, log_scale, *said, v = self.first(F.elu(h)).split(self.sizes, dim=1)
+        loc, log_scale, *said, v = self.first(elu(h)).split(self.sizes, dim=1)
         return (h, v), bounded_normal(loc, log_scale), said
 
     def update(self, h: tuple[Tensor, Tensor], z: Tensor) -> Tensor:
         """The state with z_i in it."""
         state, v = h
-        return self.grow(state) + 0.1 * self.second(self.grow(torch.cat([z, F.elu(v)], dim=1)))
+        return self.grow(state) + 0.1 * self.second(self.grow(torch.cat([z, elu(v)], dim=1)))
 
 
 class LayerPosterior(nn.Module):
@@ -229,4 +229,4 @@ def masked_iaf(event_shape: Shape, hidden: tuple[int, ...], *, reverse: bool = F
 
 def _to_image(width: int, features: int, crop: Crop) -> nn.Module:
     double = WeightNormConvTranspose2d(width, features, 5, stride=2, padding=2, output_padding=1)
-    return nn.Sequential(nn.ELU(), double, crop)
+    return nn.Sequential(ELU(), double, crop)

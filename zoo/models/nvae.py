@@ -34,6 +34,7 @@ from zoo.models.residual_hierarchy import (
     bounded,
 )
 from zoo.nn import checkpointed
+from zoo.nn.activations import ELU
 from zoo.nn.cells import (
     Cells,
     Crop,
@@ -207,7 +208,7 @@ def nvae(
         image,
         _from_image(image_shape[0], channels, image_blocks, image_cells, encoder_cell),
         [_encoder_group(shapes, i, cells=cells, cell=encoder_cell) for i in range(len(shapes))],
-        nn.Sequential(nn.ELU(), convolution(top, top, 1), nn.ELU()),
+        nn.Sequential(ELU(), convolution(top, top, 1), ELU()),
     )
     posteriors = [
         GroupPosterior(
@@ -237,7 +238,7 @@ def _group(shapes: list[Shape], latent: int, i: int, *, cells: int, cell: Cell) 
     grows = i > 0 and shapes[i - 1][1:] != shapes[i][1:]
     return Group(
         Cells(*(cell(c, c) for _ in range(0 if top else cells))),
-        None if top else nn.Sequential(nn.ELU(), convolution(c, 2 * latent, 1)),
+        None if top else nn.Sequential(ELU(), convolution(c, 2 * latent, 1)),
         (latent, *size),
         convolution(c + latent, c, 1),
         Cells(cell(c, shapes[i - 1][0], resample=1)) if grows else nn.Identity(),
@@ -268,4 +269,4 @@ def _to_image(channels: int, blocks: int, cells: int, cell: Cell, features: int,
     for b in reversed(range(blocks)):
         c = channels * 2**b
         layers += [make(2 * c, c, resample=1), *(make(c, c) for _ in range(cells - 1))]
-    return nn.Sequential(Cells(*layers), nn.ELU(), convolution(channels, features, 3), crop)
+    return nn.Sequential(Cells(*layers), ELU(), convolution(channels, features, 3), crop)

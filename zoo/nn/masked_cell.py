@@ -8,13 +8,13 @@ the middle one is depthwise; IAF-VAE's net (arXiv:1606.04934) is of 3x3 convolut
 import itertools
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flows import Autoregressive, Composed
 from flows.nn.conditioner import over_images
 from flows.nn.masked_conv import MaskedConv2d, parameters_first
 from flows.univariate import Additive
+from zoo.nn.activations import ELU, elu
 from zoo.nn.cells import LogNormConv2d
 from zoo.nn.layers import Shape
 
@@ -66,11 +66,11 @@ class MaskedCell(nn.Module):
         hidden, self.reverse = expansion * channels, reverse
         self.layers = nn.Sequential(
             MaskedLogNormConv2d(channels, hidden, 3, include_current=False, colors=channels, bias=False),
-            nn.ELU(),
+            ELU(),
             MaskedLogNormConv2d(
                 hidden, hidden, 5, include_current=True, colors=channels, groups=hidden, bias=False
             ),
-            nn.ELU(),
+            ELU(),
             MaskedLogNormConv2d(hidden, channels, 1, include_current=True, colors=channels, factor=0.1),
         )
 
@@ -131,7 +131,7 @@ class MaskedNet(nn.Module):
 
     def _in_order(self, x: Tensor, context: Tensor) -> Tensor:
         first, *others = self.layers
-        h = F.elu(over_images(first, x) + context)
+        h = elu(over_images(first, x) + context)
         for layer in others:
-            h = F.elu(over_images(layer, h))
+            h = elu(over_images(layer, h))
         return over_images(self.last, h)

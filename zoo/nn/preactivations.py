@@ -5,6 +5,8 @@ The rows of the ablation in NVAE's paper (Vahdat & Kautz 2020), arXiv:2007.03898
 
 from torch import nn
 
+from zoo.nn.activations import ELU
+
 MOMENTUM = 0.05  # of a batch in the running statistics
 
 
@@ -20,9 +22,9 @@ def batch_norm_swish(channels: int) -> nn.Sequential:
 
 def batch_norm_elu(channels: int) -> nn.Sequential:
     """Batch normalisation, then ELU (the paper's ablation)."""
-    return nn.Sequential(batch_norm(channels), nn.ELU())
+    return nn.Sequential(batch_norm(channels), ELU())
 
 
-def elu_only(channels: int) -> nn.ELU:
+def elu_only(channels: int) -> ELU:
     """ELU, the convolutions being weight-normalised anyway (the paper's ablation)."""
-    return nn.ELU()
+    return ELU()
