@@ -25,10 +25,24 @@ class FusedBernoulli(dist.Bernoulli):
     """
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log p of every element."""
+        """Log p of every element.
+
+        Raises:
+            ValueError: for a value that is not binary, where arguments are validated.
+        """
         if self._validate_args:
             self._validate_sample(value)
         return bernoulli_log_prob(value, self.logits, 0)
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if isinstance(value, Tensor):  # anything else gets PyTorch's own message
+            wrong = ~self.support.check(value)
+            if wrong.any():
+                raise ValueError(
+                    f"expected values within the support, 0 and 1; got {value[wrong][0].item():.6g}: "
+                    "binarise the images, or take a likelihood of grey levels"
+                )
+        super()._validate_sample(value)
 
 
 def bernoulli_log_prob(value: Tensor, logits: Tensor, event_dim: int) -> Tensor:

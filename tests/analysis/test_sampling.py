@@ -1,5 +1,6 @@
 """Samples and reconstructions."""
 
+import pyro
 import pyro.distributions as dist
 import pyro.poutine as poutine
 import pytest
@@ -7,7 +8,17 @@ import torch
 
 from tests.catalogue import IMAGE, PAIRS, WITHOUT_LEVELS, WITHOUT_MEAN, images_for, pair, takes_grid
 from tests.contracts import assert_equal_up_to_rounding, operations, seeded
-from zoo import AutoregressiveDensity, complete, reconstruct, sample
+from zoo import (
+    AmortizedGuide,
+    AutoregressiveDensity,
+    batch_plate,
+    complete,
+    decode,
+    encode,
+    latent,
+    reconstruct,
+    sample,
+)
 from zoo.analysis.sampling import Tempered, tempered, upper_half
 from zoo.errors import UsageError
 from zoo.infer.joint import Joint
@@ -164,6 +175,32 @@ def test_a_temperature_of_completions_is_checked():
     model, _ = pair("pixelcnn")
     with pytest.raises(UsageError, match=r"temperature in .*; got 0"):
         complete(model, images_for("pixelcnn"), torch.tensor(True), temperature=0.0)
+
+
+def test_a_temperature_of_a_layer_that_the_model_has_not_is_refused():
+    model, _ = pair("biva of 2 layers")
+    assert sample(model, 2, temperature={2: 0.5, 1: 0.7}).shape == (2, *IMAGE)
+    with pytest.raises(UsageError, match=r"temperatures of the layers \[1, 2\]; got one of layer 3"):
+        sample(model, 2, temperature={2: 0.5, 3: 0.7})
+
+
+def test_a_model_whose_images_have_another_name_is_named():
+    def model(x=None, n=None):
+        n = len(x) if x is not None else n
+        with batch_plate():
+            z = latent("z", dist.Normal(torch.zeros(n, 2), 1.0).to_event(1), layer=1)
+            return pyro.sample("picture", dist.Normal(z, 1.0).to_event(1), obs=x)
+
+    guide = AmortizedGuide(lambda x: dist.Normal(x, 1.0).to_event(1))
+    x = torch.zeros(3, 2)
+    assert sample(model, 3).shape == x.shape
+    for call in (
+        lambda: sample(model, 3, mean=True),
+        lambda: reconstruct(model, guide, x),
+        lambda: decode(model, encode(model, guide, x)),
+    ):
+        with pytest.raises(UsageError, match=r"images are the site 'x'; this one has z, picture$"):
+            call()
 
 
 def test_only_autoregressive_models_complete():

@@ -11,6 +11,7 @@ from tests.catalogue import IMAGE, PAIRS, images, images_for, pair
 from tests.contracts import assert_equal_up_to_rounding, operations, seeded
 from tests.linear_gaussian import NONE, WRONG, BottomUp, TopDown, ordinary, two_layers
 from zoo import ELBO, log_likelihood, log_weights, sample
+from zoo.errors import UsageError
 from zoo.infer.joint import Joint
 from zoo.infer.objectives import monte_carlo
 
@@ -54,6 +55,21 @@ def test_predictive_draws_images(name):
 def test_prior_predictive_needs_no_images(name):
     model, _ = pair(name)
     assert Predictive(model, num_samples=4)(n=2)["x"].shape == (4, 2, *IMAGE)
+
+
+def test_samples_that_pyro_vectorises_are_refused():
+    """They would be a second batch dimension, which convolutions do not take."""
+    model, guide = pair("vae")
+    x = images_for("vae")
+    for run in (
+        lambda: Predictive(model, guide=guide, num_samples=3, parallel=True)(x),
+        lambda: Predictive(model, num_samples=3, parallel=True)(n=2),
+        lambda: Trace_ELBO(num_particles=3, vectorize_particles=True, max_plate_nesting=1).loss(
+            model, guide, x
+        ),
+    ):
+        with pytest.raises(UsageError, match=r"one batch dimension.*take parallel=False or vectorize_part"):
+            run()
 
 
 @own_guides

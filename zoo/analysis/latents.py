@@ -11,7 +11,7 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor, nn
 
-from zoo.analysis.sampling import picture, reconstruct
+from zoo.analysis.sampling import of_images, picture, reconstruct
 from zoo.errors import UsageError
 from zoo.infer.importance import evaluating
 from zoo.infer.joint import Joint, copies
@@ -218,7 +218,7 @@ def _picture(model: Any, n: int, others: AbstractContextManager[Any], given: Giv
         raise UsageError(
             f"the model has no latent {min(unknown)!r}; it has {', '.join(given.sites) or 'none'}"
         )
-    return picture(trace.trace.nodes["x"]["fn"], x)
+    return picture(of_images(trace.trace.nodes)["fn"], x)
 
 
 def _higher(latents: Latents, k: int, of_layer: Mapping[str, int]) -> Latents:

@@ -39,16 +39,17 @@ def sample(
             site by site.
 
     Raises:
-        UsageError: if n < 1 or the temperature is out of range.
+        UsageError: if n < 1, the temperature is out of range, or the model has no layer that is given one.
     """
     if n < 1:
         raise UsageError(f"expected at least one sample; got {n}")
     _require_temperature(temperature)
-    with evaluating(model), Tempered(temperature), Watched(progress), poutine.trace() as trace:
+    with evaluating(model), Tempered(temperature) as tempering, Watched(progress), poutine.trace() as trace:
         x = model(n=n)
+    tempering.require_met()
     if progress is not None:
         progress(1.0)
-    return picture(trace.trace.nodes["x"]["fn"], x) if mean else x
+    return picture(of_images(trace.trace.nodes)["fn"], x) if mean else x
 
 
 @torch.no_grad()
@@ -59,7 +60,7 @@ def reconstruct(model: Any, guide: Any, x: Tensor) -> Tensor:
     """
     with evaluating(model, guide):
         sites = Joint(model, guide, x).sample()
-        likelihood = sites["x"].prior
+        likelihood = of_images(sites).prior
         if all(site.observed for site in sites.values()) and hasattr(likelihood, "complete"):
             return likelihood.complete(x, upper_half(x))
         return picture(likelihood)
@@ -81,10 +82,22 @@ def complete(model: Any, x: Tensor, known: Tensor, *, temperature: float = 1.0) 
     _require_temperature(temperature)
     with evaluating(model), poutine.trace() as trace:
         model(x)
-    likelihood = trace.trace.nodes["x"]["fn"]
+    likelihood = of_images(trace.trace.nodes)["fn"]
     if len(trace.trace.nodes) > 1 or not hasattr(likelihood, "complete"):
         raise UsageError("only autoregressive models without latent variables complete images")
     return tempered(likelihood, temperature).complete(x, known)
+
+
+def of_images(sites: Mapping[str, Any]) -> Any:
+    """The site ``x`` of a model's run.
+
+    Raises:
+        UsageError: if it has none.
+    """
+    if "x" not in sites:
+        others = ", ".join(name for name in sites if not name.startswith("_"))  # _INPUT, _RETURN of traces
+        raise UsageError(f"expected a model whose images are the site 'x'; this one has {others}")
+    return sites["x"]
 
 
 def upper_half(x: Tensor) -> Tensor:
@@ -113,8 +126,10 @@ class Tempered(Messenger):
     def __init__(self, temperature: float | Mapping[int, float]) -> None:
         super().__init__()
         self.temperature = temperature
+        self.layers: set[int] = set()
 
     def _pyro_sample(self, msg: Any) -> None:
+        self.layers.add(layer_at(msg) or 0)
         temperature = self.temperature_of(msg)
         if temperature != 1 and not msg["is_observed"] and not site_is_subsample(msg):
             msg["fn"] = tempered(msg["fn"], temperature)
@@ -124,6 +139,16 @@ class Tempered(Messenger):
         if isinstance(self.temperature, Mapping):
             return self.temperature.get(layer_at(msg) or 0, 1.0)
         return self.temperature
+
+    def require_met(self) -> None:
+        """Check that the model has sampled in every layer that has a temperature of its own.
+
+        Raises:
+            UsageError: if it has not.
+        """
+        if isinstance(self.temperature, Mapping) and (strange := set(self.temperature) - self.layers):
+            layers = sorted(self.layers - {0})
+            raise UsageError(f"expected temperatures of the layers {layers}; got one of layer {min(strange)}")
 
 
 class Watched(Messenger):

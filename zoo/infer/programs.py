@@ -14,6 +14,11 @@ from pyro.poutine.runtime import _PYRO_STACK
 from pyro.poutine.trace_messenger import TraceMessenger
 from torch import Tensor, nn
 
+from zoo.errors import UsageError
+
+# Pyro's plates over the samples of Predictive(parallel=True) and of ELBOs with vectorize_particles=True.
+VECTORISED = ("_num_predictive_samples", "num_particles_vectorized")
+
 
 class Program(nn.Module):
     """A Pyro program; ``forward`` holds its sample statements."""
@@ -27,7 +32,12 @@ class Program(nn.Module):
         return takes
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the program; under Pyro's classic ``SVI``, send its parameters first."""
+        """Run the program; under Pyro's classic ``SVI``, send its parameters first.
+
+        Raises:
+            UsageError: if Pyro vectorises its samples, which gives every site a second batch dimension.
+        """
+        _require_one_batch_dimension()
         if _svi_collects_parameters():
             _send_parameters(self)
         return super().__call__(*args, **kwargs)
@@ -72,6 +82,16 @@ def batch_size(x: Tensor | None, n: int | None) -> int:
     if n is None:
         raise ValueError("a model needs x, images (B, C, H, W), or n, how many to sample; got neither")
     return n
+
+
+def _require_one_batch_dimension() -> None:
+    for handler in _PYRO_STACK:
+        if isinstance(handler, IndepMessenger) and handler.name in VECTORISED:
+            raise UsageError(
+                "expected one batch dimension, the images'; got another, of Pyro's vectorised samples: take "
+                "parallel=False or vectorize_particles=False, or the zoo's own objectives, which fold "
+                "samples into the batch"
+            )
 
 
 def _svi_collects_parameters() -> bool:

@@ -12,7 +12,7 @@ from distributions.copies import independent_copies
 from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size
 from zoo.nn.causal import PixelCNN
-from zoo.nn.layers import Shape
+from zoo.nn.layers import Shape, require_images
 from zoo.parts.families import Bernoullis
 from zoo.parts.likelihoods import AutoregressiveLikelihood, causal_network
 from zoo.settings import Family, Network, construct
@@ -36,6 +36,8 @@ class AutoregressiveDensity(Program):
 
     def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
         """Observe the images x (B, C, H, W), or sample n of them."""
+        if x is not None:
+            require_images(x, self.density.network.event_shape)
         with batch_plate():
             return pyro.sample("x", independent_copies(self.density(), batch_size(x, n)), obs=x)
 

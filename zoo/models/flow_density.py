@@ -17,6 +17,7 @@ from distributions.copies import independent_copies
 from flows import Composed, Flow, Logit, Quantized, transformed
 from zoo.conversion import Range
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
+from zoo.nn.layers import require_images
 from zoo.parts.priors import StandardNormal
 
 Levels = Annotated[int, Range(2, 257)]
@@ -39,8 +40,11 @@ class FlowDensity(Program):
 
     def forward(self, x: Tensor | None = None, *, n: int | None = None) -> Tensor:
         """Observe the images x (B, C, H, W), or sample n of them."""
+        p_y = self.density()
+        if x is not None:
+            require_images(x, p_y.event_shape)
         with batch_plate():
-            y = latent("y", independent_copies(self.density(), batch_size(x, n)))
+            y = latent("y", independent_copies(p_y, batch_size(x, n)))
             return pyro.sample("x", Quantized(y, self.levels), obs=x)
 
 

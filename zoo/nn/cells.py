@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.nn.layers import Shape
+from zoo.nn.layers import Shape, require_images
 from zoo.nn.weight_norm import gain_of, normalised
 
 
@@ -140,7 +140,7 @@ class PaddedImage(nn.Module):
 
     def __init__(self, image_shape: Shape, multiple: int, *, binary: bool) -> None:
         super().__init__()
-        self.binary = binary
+        self.binary, self.image_shape = binary, tuple(image_shape)
         channels, *size = image_shape
         self.size = [multiple * math.ceil(side / multiple) for side in size]
         self.out_shape = (channels, *self.size)
@@ -148,7 +148,12 @@ class PaddedImage(nn.Module):
         self.inside = [slice(a, a + side) for a, side in zip(self.before, size, strict=True)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H', W')."""
+        """(B, C, H, W) -> (B, C, H', W').
+
+        Raises:
+            ValueError: for images of another shape.
+        """
+        require_images(x, self.image_shape)
         x = 2 * x - 1 if self.binary else x
         (top, left), (height, width) = self.before, x.shape[2:]
         pad = (left, self.size[1] - width - left, top, self.size[0] - height - top)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zoo.nn.activations import elu
 from zoo.nn.gated_resnet import GatedResNet
-from zoo.nn.layers import Shape, project, strided
+from zoo.nn.layers import Shape, project, require_images, strided
 
 
 class ConvEncoder(nn.Module):
@@ -33,10 +33,15 @@ class ConvEncoder(nn.Module):
         self.blocks = nn.Sequential(
             *(GatedResNet(a, b, kernel=kernel) for a, b in itertools.pairwise(shapes))
         )
-        self.out_shape = shapes[-1]
+        self.image_shape, self.out_shape = shapes[0], shapes[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of x."""
+        """Features of x.
+
+        Raises:
+            ValueError: for images of another shape.
+        """
+        require_images(x, self.image_shape)
         return elu(self.blocks(x))
 
 

@@ -3,17 +3,73 @@
 import math
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 Shape = tuple[int, ...]
 
 
 class Shaped(nn.Sequential):
-    """Modules in a row that know the shape of what they return."""
+    """Modules in a row that know the shape of what they return, and of the images they take, if they do.
 
-    def __init__(self, out_shape: Shape, *modules: nn.Module) -> None:
+    Args:
+        out_shape: of what they return.
+        modules: the first of them applied first.
+        takes: (C, H, W) of images, which are then checked; None for anything.
+    """
+
+    def __init__(self, out_shape: Shape, *modules: nn.Module, takes: Shape | None = None) -> None:
         super().__init__(*modules)
         self.out_shape = tuple(out_shape)
+        self.takes = None if takes is None else tuple(takes)
+
+    def forward(self, x: Any) -> Any:
+        """The modules in a row.
+
+        Raises:
+            ValueError: for images of another shape.
+        """
+        if self.takes is not None:
+            require_images(x, self.takes)
+        return super().forward(x)
+
+
+def require_images(x: Tensor, shape: Shape) -> None:
+    """Check that x is a batch of images of that shape, of floats.
+
+    Raises:
+        ValueError: if it is not; names what came and the cure.
+    """
+    if tuple(x.shape[1:]) == tuple(shape) and x.is_floating_point():
+        return
+    cure = ""
+    if tuple(x.shape) == tuple(shape):
+        cure = ": x[None] is a batch of one image"
+    elif not x.is_floating_point():
+        cure = ": encode them first, for example by zoo.data.Binary()(x, levels=256)"
+    expected = ", ".join(map(str, shape))
+    raise ValueError(
+        f"expected images of shape (B, {expected}), floats; got {tuple(x.shape)}, {x.dtype}{cure}"
+    )
+
+
+def out_shape_of(net: Any) -> Shape:
+    """``net.out_shape``.
+
+    Raises:
+        TypeError: if it has none.
+    """
+    shape = getattr(net, "out_shape", None)
+    if shape is None:
+        raise TypeError(
+            "expected a network with an attribute out_shape, (C, H, W) or (D,), of what it returns; got "
+            f"{type(net).__name__}: set its out_shape"
+        )
+    return tuple(shape)
+
+
+def image(shape: Shape) -> Shape | None:
+    """The shape if it is an image's, (C, H, W); None for a vector's."""
+    return tuple(shape) if len(shape) == 3 else None
 
 
 def project(in_shape: Shape, out_shape: Shape, *, kernel: int | tuple[int, int] = 1) -> Shaped:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from distributions.copies import independent_copies
 from flows.dequantization import VariationalDequantization, uniform_noise
 from flows.transformed import Transformed, distribution_of, encoded, transformed
-from zoo.nn.layers import Shape, project
+from zoo.nn.layers import Shape, out_shape_of, project
 from zoo.nn.scales import softplus_scale
 
 __all__ = [
@@ -60,7 +60,7 @@ class NormalHead(nn.Module):
         self.event_shape = (latent,) if isinstance(latent, int) else tuple(latent)
         self.net = net
         parameters = (2 * self.event_shape[0], *self.event_shape[1:])
-        self.project = project(net.out_shape, parameters, kernel=kernel)
+        self.project = project(out_shape_of(net), parameters, kernel=kernel)
         self.scale = scale
 
     def encode(self, b: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class FullCovarianceHead(nn.Module):
         super().__init__()
         self.event_shape = (latent,)
         self.net = net
-        self.project = project(net.out_shape, (latent * (latent + 3) // 2,))
+        self.project = project(out_shape_of(net), (latent * (latent + 3) // 2,))
 
     def encode(self, b: Tensor) -> Tensor:
         """The parameters, (B, D (D + 3) / 2)."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.conversion import Range
-from zoo.nn.layers import project
+from zoo.nn.layers import out_shape_of, project
 
 Classes = Annotated[int, Range(2)]
 
@@ -49,7 +49,7 @@ class LabelHead(nn.Module):
     def __init__(self, net: Any, classes: int) -> None:
         super().__init__()
         self.net = net
-        self.project = project(net.out_shape, (classes,))
+        self.project = project(out_shape_of(net), (classes,))
 
     def forward(self, b: Tensor) -> Any:
         """q(y | b)."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from distributions import Autoregressive
-from zoo.nn.layers import Shape, project
+from zoo.nn.layers import Shape, out_shape_of, project
 from zoo.parts.families import (
     Categoricals,
     ContinuousBernoullis,
@@ -44,7 +44,7 @@ class BernoulliLikelihood(LikelihoodModule):
     def __init__(self, net: Any, image_shape: Shape | None = None, *, starts_at_images: bool = False) -> None:
         super().__init__()
         self.net, self.starts_at_images = net, starts_at_images
-        self.project = project(net.out_shape, image_shape) if image_shape else nn.Identity()
+        self.project = project(out_shape_of(net), image_shape) if image_shape else nn.Identity()
 
     def forward(self, h: Any) -> Any:
         """p(x | h), batch shape (B,)."""
@@ -82,7 +82,7 @@ class PixelLikelihood(LikelihoodModule):
         super().__init__()
         self.net, self.family = net, family
         self.takes, self.levels = family.takes, getattr(family, "levels", None)
-        self.project = project(net.out_shape, (family.size, *image_shape[1:]))
+        self.project = project(out_shape_of(net), (family.size, *image_shape[1:]))
 
     def forward(self, h: Any) -> Any:
         """p(x | h), batch shape (B,)."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from flows.builders import iaf, planar, sylvester
 from flows.householder import Householder
 from flows.transformed import transformed
-from zoo.nn.layers import project
+from zoo.nn.layers import out_shape_of, project
 from zoo.nn.scales import softplus_scale
 from zoo.parts.heads import Features, NormalHead, WithEncoder
 from zoo.settings import passes_on
@@ -38,7 +38,7 @@ def normal_with_flow(
         flow: on vectors of D, with a context.
         scale: of z_0, see `zoo.NormalHead`.
     """
-    normal = NormalHead(Features(net.out_shape), latent, scale=scale)
+    normal = NormalHead(Features(out_shape_of(net)), latent, scale=scale)
     return WithEncoder(net, transformed(normal, flow, context=project(net.out_shape, flow.context_shape)))
 
 
