@@ -12,8 +12,11 @@ import lazy_loader
 _import, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
+BEFORE_PYTORCH = ("tune_process",)  # names that a program uses before it imports PyTorch, as our siblings do
+
+
 def __getattr__(name: str) -> Any:
-    if name in __all__:
+    if name in __all__ and name not in BEFORE_PYTORCH:
         _require_our_siblings()
     return _import(name)
 

@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import re
+import subprocess
 import sys
 
 import pytest
@@ -92,6 +94,28 @@ def test_threads_that_start_later_flush_as_well():
 def test_the_allocators_own_variables_have_precedence():
     assert answer(flushes, zoo.tune_process, MALLOC_MMAP_MAX_="65536")
     assert answer(maps, zoo.tune_process, MALLOC_MMAP_MAX_="65536") == answer(maps, int)
+
+
+def spins(**environment):
+    """What OpenMP reports of ``GOMP_SPINCOUNT`` in a new process that is tuned; None with another OpenMP."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    child = subprocess.run(
+        [sys.executable, "-c", "import zoo; zoo.tune_process()"],
+        env=kept | {"OMP_DISPLAY_ENV": "verbose"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    reported = re.search(r"GOMP_SPINCOUNT = '(\d+)'", child.stderr)
+    return reported and int(reported[1])
+
+
+def test_waiting_threads_sleep_soon_where_the_environment_does_not_say_otherwise():
+    if spins() is None:
+        pytest.skip("PyTorch's threads are not those of GNU's OpenMP")
+    assert spins() == 20_000
+    assert spins(GOMP_SPINCOUNT="7") == 7
+    assert spins(OMP_WAIT_POLICY="passive") == 0
 
 
 @can_flush
