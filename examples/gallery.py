@@ -1,4 +1,4 @@
-"""Pictures of trained weights: images on a way through the latents, layers drawn anew, halves completed.
+"""Pictures of trained weights: ways through the latents, layers drawn anew, temperatures, halves completed.
 
 python examples/gallery.py [--out FOLDER]        # without --out nothing is written
 """
@@ -13,6 +13,7 @@ from zoo.analysis.pictures import save_grid
 from zoo.analysis.sampling import upper_half
 
 ROW = 10
+TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 def hierarchy_pictures(system, x):
@@ -28,6 +29,16 @@ def completed(system, x, times=5):
     known = upper_half(x[:1])
     drawn = [zoo.complete(system.model, x, known) for _ in range(times)]
     return torch.cat([x, *drawn])
+
+
+def at_temperatures(system, batches=10):
+    """Samples at each temperature from the same noise, batch normalisation readjusted to it; pixels."""
+    rows = []
+    for temperature in TEMPERATURES:
+        with zoo.readjusted(system.model, temperature=temperature, batches=batches):
+            torch.manual_seed(0)
+            rows.append(zoo.sample(system.model, ROW, temperature=temperature, mean=True))
+    return system.encoding.decode(torch.cat(rows))
 
 
 def save(pictures, out):
@@ -46,7 +57,9 @@ def main(out):
         result = zoo.log_likelihood(system.model, system.guide, x, 20, seed=0)
         print(f"{name:16s} log p(x) {result.mean:.2f} +- {result.stderr:.2f} nats, {len(x)} images")
 
-    pictures = hierarchy_pictures(biva, x) | {"completions": completed(pixelcnn, x[:ROW])}
+    pictures = hierarchy_pictures(biva, x)
+    pictures["completions"] = completed(pixelcnn, x[:ROW])
+    pictures["temperatures"] = at_temperatures(zoo.load("nvae_digits"))
     if out is not None:
         save(pictures, out)
 
