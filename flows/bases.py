@@ -78,10 +78,17 @@ class Reflections:
     """A product of Householder reflections, M = D: Q = H_K ... H_1, H = I - 2 v v^T / |v|^2.
 
     Attributes:
-        count: K. A reflection of v = 0 is the identity.
+        count: K, at least 1. A reflection of v = 0 is the identity.
+
+    Raises:
+        ValueError: without a reflection.
     """
 
     count: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"expected at least one reflection; got {self.count}")
 
     def columns(self, size: int) -> int:
         """D."""

@@ -23,6 +23,9 @@ class Householder(Flow):
         context: shape of one context, if the v_k are to be linear functions of it.
 
     Shapes: x (\*batch, \*event_shape); log |det| (\*batch).
+
+    Raises:
+        ValueError: without a reflection.
     """
 
     def __init__(

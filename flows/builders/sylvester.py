@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from flows.bases import Axes, Basis, Orthogonal, Reflections
 from flows.composed import Composed
 from flows.sylvester import Sylvester
+
+Kind = Literal["orthogonal", "reflections", "axes"]
+BASES = get_args(Kind)
 
 
 def sylvester(
     event_shape: int | Sequence[int],
     *,
     layers: int = 4,
-    basis: Literal["orthogonal", "reflections", "axes"] = "orthogonal",
+    basis: Kind = "orthogonal",
     columns: int = 8,
     context: int | Sequence[int] | None = None,
 ) -> Composed:
@@ -28,7 +31,12 @@ def sylvester(
         basis: of Q: orthogonal columns, a product of reflections, or the axes in both orders by turns.
         columns: M of orthogonal columns, D at most, or how many reflections.
         context: shape of one context, if the parameters of all layers are linear functions of it.
+
+    Raises:
+        ValueError: for another basis, or without columns or layers.
     """
+    if basis not in BASES:
+        raise ValueError(f"expected a basis, one of {', '.join(BASES)}; got {basis!r}")
     size = event_shape if isinstance(event_shape, int) else math.prod(event_shape)
 
     def of_layer(i: int) -> Basis:

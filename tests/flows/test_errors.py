@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from flows import AffineCoupling, Composed, Halves, Masked, Permutation, checkerboard
+from flows import AffineCoupling, Composed, Halves, Householder, Masked, Permutation, checkerboard, sylvester
 from flows.flow import as_shape
 from tests.flows.catalogue import CASES, MADE, conditional_flows, every_flow
 from tests.flows.named.case import context, passes, point
@@ -63,6 +63,9 @@ def test_contexts_where_none_is_taken(name):
         (lambda: checkerboard((3, 1, 1)), "1 x 1"),
         (lambda: Halves((1,)), "got 1"),
         (lambda: Permutation(3, order=[0, 1, 1]), r"\[0, 1, 1\]"),
+        (lambda: Householder(3, reflections=0), "at least one reflection; got 0"),
+        (lambda: sylvester(3, basis="reflections", columns=0), "at least one reflection; got 0"),
+        (lambda: sylvester(3, basis="householder"), "orthogonal, reflections, axes; got 'householder'"),
         (lambda: Composed([]), "at least one flow"),
         (lambda: Composed([AffineCoupling(2), AffineCoupling(3)]), r"\(3,\).*\(2,\)"),
         (
