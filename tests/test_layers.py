@@ -73,11 +73,12 @@ def test_reading_every_experiment_does_not_wait_for_pytorch():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_sampling_imports_no_compiler_and_no_plots(tmp_path):
+def test_sampling_and_measuring_import_no_compiler_and_no_plots(tmp_path):
     """PyTorch's compiler takes as long to import as the rest of it; torchvision imports it."""
     code = (
         "import sys, zoo.infer.compilation, zoo.cli.main as cli; "
         f"cli.main(['sample', 'biva_digits', '-n', '2', '--out', {str(tmp_path / 'a.png')!r}]); "
+        "cli.main(['evaluate', 'biva_digits', '--samples', '2', '--images', '2']); "
         "print(sorted({'torch._dynamo', 'torchvision', 'matplotlib', 'tensorboard'} & {*sys.modules}))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

@@ -85,6 +85,10 @@ class SampleStreams(Draws):
 class _DrawnInParts(TorchDispatchMode):
     """Runs every random operation over N rows as k operations over N / k rows, each on its own stream."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # PyTorch would import its compiler, 2 s, at the first draw; nothing here is compiled
+
     def __init__(self, states: list[Tensor], default: torch.Generator, rows: int) -> None:
         super().__init__()
         self.states, self.default, self.rows = states, default, rows
