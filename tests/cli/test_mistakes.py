@@ -127,7 +127,7 @@ MISTAKES = {
     "no such device to sample": ("sample {run} --device foo --out {place}/new.png", USAGE, "no device 'foo'"),
     # what a machine cannot hold, or a path cannot be
     "no memory for the model": (TRAIN + "--set latent=1000000000000000", 1, "out of memory"),
-    "no memory for samples": ("sample {run} -n 100000000000000000 --out {place}/new.png", 1, "out of memory"),
+    "a picture of a billion": ("sample {run} -n 1000000000 --out {place}/new.png", USAGE, "at most 10,000"),
     "weights that are not there": ("evaluate {place}/w.safetensors", USAGE, "expected a run"),
     "a run of a long name": ("evaluate {place}/" + "o" * 300, USAGE, "File name too long"),
     "a new run of a long name": ("train vae_digits --out {place}/" + "o" * 300, USAGE, "File name too long"),

@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from zoo.errors import DataError, UsageError
 
 _SIDE = 64  # pixels that an image's shorter side gets at least: 8 x 8 digits are specks otherwise
+_MOST = 10_000  # images in a picture: of 64 pixels a side they take 0.5 GB
 _GAP = 2  # pixels between images
 _GREY = 0.5  # and around them: digits are black at the rim, and some pictures white
 
@@ -55,13 +56,15 @@ def save_grid(
     return path
 
 
-def require_picture_place(path: str | Path, *, overwrite: bool = False) -> Path:
-    """Check, before the work is done, that `save_grid` may write there.
+def require_picture_place(path: str | Path, *, images: int = 1, overwrite: bool = False) -> Path:
+    """Check, before the work is done, that `save_grid` may write so many images there.
 
     Raises:
-        UsageError: The file is there, or is not named ``.png``.
+        UsageError: The file is there, or is not named ``.png``, or the images are too many for a picture.
     """
     path = Path(path)
+    if images > _MOST:
+        raise UsageError(f"expected at most {_MOST:,} images for a picture; got {images:,}")
     if path.suffix.lower() != ".png":
         raise UsageError(f"expected a picture's name to end in .png; got {path}; rename it")
     if path.exists() and not overwrite:

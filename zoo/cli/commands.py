@@ -134,7 +134,7 @@ def anomaly(options: argparse.Namespace) -> int:
 
 def sample_run(options: argparse.Namespace) -> int:
     """Write a picture of samples."""
-    require_picture_place(options.out)
+    require_picture_place(options.out, images=options.n)
     pixels = _open(options).sample(options.n, temperature=options.temperature, seed=options.seed)
     print(f"wrote {save_grid(pixels, options.out)}")
     return 0
