@@ -158,10 +158,15 @@ def test_damaged_weights_of_a_hub_are_refused(hub, trained, tmp_path):
 
 
 def test_an_unknown_repository_is_one_line(hub, zoo):
-    for name in (f"hub:{NAME}", "hub:no such name"):
-        outcome = zoo("sample", name)
-        assert (outcome.code, outcome.err.count("\n")) == (1, 1), outcome.err
-        assert "check the name" in outcome.err
+    outcome = zoo("sample", f"hub:{NAME}")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1), outcome.err
+    assert "check the name" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["hub:no such name", "hub:", "hub:owner"])
+def test_what_is_no_name_of_a_repository_is_found_out_without_the_hub(name, zoo):
+    outcome = zoo("sample", name)
+    assert (outcome.code, outcome.err) == (2, f"zoo: expected hub:OWNER/NAME; got {name!r}\n")
 
 
 def test_a_run_without_figures_has_no_card(trained, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 from zoo.errors import UsageError, ZooError
 from zoo.experiments.pretrained import FILE, HUB
+
+NAME = re.compile(r"[\w.-]+/[\w.-]+(@[^@\s]+)?", re.ASCII)  # OWNER/NAME, maybe of a revision
 
 
 def fetched(name: str) -> Path:
@@ -21,11 +24,11 @@ def fetched(name: str) -> Path:
         name: ``hub:owner/name``, maybe with ``@revision``.
 
     Raises:
-        UsageError: if huggingface_hub is not installed.
+        UsageError: if that is no such name, or huggingface_hub is not installed.
         ZooError: if there is no such file, or the hub does not answer.
     """
+    repository, _, revision = _checked(name).partition("@")
     hub = _library()
-    repository, _, revision = name.removeprefix(HUB).partition("@")
     with _one_line(f"fetch {FILE} of {repository}"):
         return Path(hub.hf_hub_download(repository, FILE, revision=revision or None, endpoint=_endpoint()))
 
@@ -34,16 +37,28 @@ def pushed(folder: Path, name: str) -> str:
     """Push the files of a folder to a repository, which is made if need be; returns its address.
 
     Raises:
-        UsageError: if huggingface_hub is not installed.
+        UsageError: if that is no such name, or huggingface_hub is not installed.
         ZooError: if the hub refuses or does not answer.
     """
+    repository = _checked(name)
     hub = _library()
-    repository = name.removeprefix(HUB)
     api = hub.HfApi(endpoint=_endpoint())
     with _one_line(f"push to {repository}"):
         address = api.create_repo(repository, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Weights and their card")
         return str(address)
+
+
+def _checked(name: str) -> str:
+    """What follows ``hub:``.
+
+    Raises:
+        UsageError: if it is no name of a repository.
+    """
+    repository = name.removeprefix(HUB)
+    if not NAME.fullmatch(repository):
+        raise UsageError(f"expected {HUB}OWNER/NAME; got {name!r}")
+    return repository
 
 
 def _library() -> Any:
@@ -53,6 +68,7 @@ def _library() -> Any:
         raise UsageError(
             "the hub needs huggingface_hub: pip install 'pyro-generative-zoo[hub]', or name a file"
         ) from None
+    huggingface_hub.logging.set_verbosity_error()  # its retries are lines of their own
     return huggingface_hub
 
 
