@@ -246,6 +246,18 @@ def test_a_plain_program_with_a_sized_plate_and_inner_noise():
     assert bracket.images.shape == x.shape
 
 
+def test_both_bounds_of_a_model_without_latents_are_exact():
+    model, guide = pair("made")
+    x = images_for("made", 5)
+    bracket = bracket_log_likelihood(model, x, batch_size=2)
+    assert bracket.images.shape == x.shape
+    exact = log_likelihood(model, guide, bracket.images, 1).log_likelihood
+    torch.testing.assert_close(bracket.lower.log_likelihood, exact)
+    assert torch.equal(bracket.upper, bracket.lower.log_likelihood)
+    assert bracket.gap == 0
+    assert bracket.lower.exact
+
+
 def test_a_conditioned_model():
     """Labels that are observed by `pyro.condition` count, and stay when images are simulated."""
 

@@ -159,12 +159,16 @@ def bracket_log_likelihood(
 ) -> Bracket:
     """Bound log p(x') from both sides for as many simulated images x' as there are in x.
 
+    Of a model without latents both bounds are log p(x') itself.
+
     How far apart the bounds are says how far annealing with these settings can be trusted on images like
     these; real images may be harder.
 
     Args:
         model: see `annealed_log_likelihood`, as for all that follows.
         x: images (N, ...); only their shape matters. The model must observe this very tensor at one site.
+            What else it observes, a label say, stays, and must not depend on the latents: they would be no
+            draw from the posterior.
         guide: where the chains that run forwards start, and the others end.
         chains: an image, for each of the two bounds.
         steps: see there.
@@ -180,6 +184,8 @@ def bracket_log_likelihood(
         NonFiniteError: if a weight is not a number.
     """
     settings = Settings(chains, steps, leapfrog, target, schedule)
+    if not _has_latents(model, x):
+        return _without_latents(model, x, batch_size, seed)
     forward, backward, simulated = [], [], []
     for j, template in enumerate(_batches(x, batch_size, chains)):
         with _prepared(mixed_seed("bracket", seed, j), x.device, model, guide):
@@ -193,6 +199,17 @@ def bracket_log_likelihood(
             progress(len(images))
     upper = torch.cat([math.log(chains) - back.log_weights.logsumexp(0) for back in backward])
     return Bracket(_collected(forward, x, settings), upper, torch.cat(simulated))
+
+
+def _without_latents(model: Any, x: Tensor, batch_size: int | None, seed: int) -> Bracket:
+    """The exact log p of simulated images, from both sides."""
+    simulated = []
+    for j, template in enumerate(_batches(x, batch_size, 1)):
+        with _prepared(mixed_seed("bracket", seed, j), x.device, model):
+            simulated.append(simulate(model, template)[0])
+    images = torch.cat(simulated)
+    exact = annealed_log_likelihood(model, images, seed=seed)
+    return Bracket(exact, exact.log_likelihood, images)
 
 
 @torch.no_grad()
