@@ -1,5 +1,7 @@
 """Systems by name."""
 
+from typing import get_args
+
 import pytest
 import torch
 
@@ -7,6 +9,8 @@ from tests.catalogue import ONE_A_FAMILY, experiment, images
 from zoo import ELBO, ImportanceWeighted, System, build
 from zoo.errors import UsageError
 from zoo.infer.objectives import ELBOLoss
+from zoo.models.vae import vae
+from zoo.settings import OBJECTIVES
 
 
 def test_a_system_is_what_its_experiment_says():
@@ -72,6 +76,35 @@ def test_colour_images_take_a_mixture():
 def test_mistakes_are_explained(name, options, message):
     with pytest.raises(UsageError, match=message):
         build(name, **options)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES.names())
+def test_every_objective_is_made_by_its_name(name):
+    system = build("vae_digits", channels=4, objective=name)
+    assert type(system.objective).__name__ == name
+    assert system.loss().stats == {}
+
+
+@pytest.mark.parametrize("name", ["ImportanceWeighted", "DReG", "Renyi", "VRMax"])
+def test_the_samples_of_an_objective_are_an_option(name):
+    assert build("vae_digits", channels=4, objective=name, k="3").objective.k == 3
+
+
+@pytest.mark.parametrize("spatial", [False, True])
+@pytest.mark.parametrize("option", ["prior", "posterior", "likelihood"])
+def test_every_part_is_made_by_its_name_or_refused_in_a_line(option, spatial):
+    (annotation,) = get_args(vae.__annotations__[option])[1:]
+    refused = [name for name in annotation.names() if not _is_built({option: name, "spatial": spatial})]
+    assert len(refused) < len(annotation.names())
+
+
+def _is_built(options):
+    """Any error but a refusal ends the test."""
+    try:
+        build("vae_digits", channels=4, **options)
+    except UsageError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", ONE_A_FAMILY)

@@ -83,7 +83,7 @@ class DReG(StickingTheLanding):
         UsageError: if there is none.
     """
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int = 50) -> None:
         require_count("k", k)
         self.k = k
 

@@ -30,7 +30,7 @@ class Renyi(Objective):
         UsageError: if k is smaller than 1.
     """
 
-    def __init__(self, k: int, alpha: float = 0.5) -> None:
+    def __init__(self, k: int = 50, alpha: float = 0.5) -> None:
         require_count("k", k)
         require(math.isfinite(alpha), "a finite alpha (VRMax is the limit of -inf)", alpha)
         self.k, self.alpha = k, alpha
@@ -72,7 +72,7 @@ class VRMax(Renyi):
         UsageError: if k is smaller than 1.
     """
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int = 50) -> None:
         super().__init__(k)
         self.alpha = -math.inf
 

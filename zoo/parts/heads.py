@@ -115,10 +115,17 @@ class FullCovarianceHead(nn.Module):
         latent: D.
 
     Shapes: b (B, ...) as `net` takes it; batch shape (B,), event shape (D,).
+
+    Raises:
+        ValueError: if the latent is a map.
     """
 
     def __init__(self, net: Any, latent: int) -> None:
         super().__init__()
+        if not isinstance(latent, int):
+            raise ValueError(
+                f"expected a latent vector for a full covariance, spatial=false; got a map of shape {latent}"
+            )
         self.event_shape = (latent,)
         self.net = net
         self.project = project(out_shape_of(net), (latent * (latent + 3) // 2,))
