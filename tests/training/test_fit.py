@@ -328,7 +328,7 @@ class Sampled(runs.Point):
 
 
 @compiling
-def test_a_compiled_run_is_resumed_to_the_bit(x, tmp_path):
+def test_a_compiled_run_is_resumed_to_the_bit_and_has_the_eager_ones_noise(x, tmp_path):
     """The folder is copied after the first epoch, as a run killed there would have left it."""
     whole, run = tmp_path / "whole", tmp_path / "run"
 
@@ -336,14 +336,16 @@ def test_a_compiled_run_is_resumed_to_the_bit(x, tmp_path):
         if not run.exists():
             shutil.copytree(whole, run)
 
-    def fitted(path, *callbacks):
+    def fitted(path, *callbacks, compile=True):
         torch.manual_seed(0)
-        options = {"epochs": 2, "batch_size": 20, "compile": True, "log_every": 1, "save_every": 3}
+        options = {"epochs": 2, "batch_size": 20, "compile": compile, "log_every": 1, "save_every": 3}
         folder = RunFolder.open(path) if path == run else RunFolder.create(path, {})
         programs = runs.Mean(), Sampled()
         zoo.fit(*programs, zoo.ELBO(), x, run=folder, resume=path == run, callbacks=callbacks, **options)
 
     fitted(whole, copied)
+    fitted(tmp_path / "eager", compile=False)
+    torch.testing.assert_close(runs.state(tmp_path / "eager")["loss"], runs.state(whole)["loss"])
     assert runs.state(run)["step"] == 3
     fitted(run)
     assert runs.same(runs.state(run), runs.state(whole))
