@@ -8,7 +8,7 @@ The hand-written step runs the very same modules once, draws with ``torch.randn_
 densities and divergences out; no Pyro. What spectral regularisation costs is measured as a share of a step,
 with one thread as well, and a bound of 100 samples of 16 images beside as many runs of the whole model. Such
 a bound runs what depends only on the image once, so that its speed is limited by the rest, whose share of
-the multiplications is counted.
+the multiplications is counted. Samples of NVAE are set beside the same drawn without Pyro.
 """
 
 import sys
@@ -29,7 +29,7 @@ from zoo import ELBO, compile_loss
 from zoo.infer.regularised import RegularisedELBO
 
 SYSTEMS = {"nvae_mnist_small": 16, "vdvae_mnist_small": 16, "iaf_vae_mnist_small": 16}
-PARTS = ["steps", "spectral", "bounds"]
+PARTS = ["steps", "spectral", "bounds", "samples"]
 
 
 def main() -> None:
@@ -46,6 +46,8 @@ def main() -> None:
         spectral("nvae_mnist_small", 16)
     for name in names if "bounds" in parts else []:
         bounds(name, k=100, whole=3)
+    if "samples" in parts:
+        samples("nvae_mnist_small", 16)
 
 
 def steps(name: str, batch: int, *, compiled: bool) -> None:
@@ -88,6 +90,13 @@ def bounds(name: str, *, k: int, whole: int) -> None:
     report(f"{name}, bound of {k} samples of 16 images", seconds, "zoo")
     shared = multiplications(lambda: guide.encode(x)) / multiplications(lambda: loss(x))
     print(f"\nof the image only: {shared:.2f} of the multiplications; at most {1 / (1 - shared):.2f} as fast")
+
+
+def samples(name: str, n: int) -> None:
+    """Images drawn from NVAE."""
+    model = built(name, n)[0].eval()
+    timed = {"hand-written": lambda: raw_samples(model, n), "zoo": lambda: zoo.sample(model, n)}
+    report(f"{name}, {n} samples", paired_seconds(timed, rounds=15, repeat=1), "hand-written")
 
 
 def multiplications(run: Callable[[], object]) -> int:
@@ -137,6 +146,21 @@ def nvae_pass(model: Any, guide: Any, features: list[Tensor], n: int) -> tuple[T
         z = draw(loc + delta, scale * delta_log.exp())
         h = layer.grow(layer.combine(torch.cat([h, z], dim=1)))
     return h, kl
+
+
+@torch.no_grad()
+def raw_samples(model: Any, n: int) -> Tensor:
+    """Images drawn from NVAE without Pyro."""
+    h = model.start(n)
+    for layer in reversed(model.layers):
+        h = layer.cells(h)
+        if layer.head is None:
+            z = torch.randn(n, *layer.event_shape)
+        else:
+            loc, log_scale = (5 * torch.tanh(layer.head(h) / 5)).chunk(2, dim=1)
+            z = draw(loc, log_scale.exp())
+        h = layer.grow(layer.combine(torch.cat([h, z], dim=1)))
+    return torch.bernoulli(torch.sigmoid(model.likelihood.net(h)))
 
 
 def vdvae_pass(model: Any, guide: Any, features: list[Tensor], n: int) -> tuple[Tensor, Any]:
