@@ -8,6 +8,7 @@ import pytest
 from zoo.conversion import Natural, Odd, Positive, Probability, convert, is_convertible
 from zoo.errors import UsageError
 from zoo.experiments import find, names
+from zoo.parts.priors import VampPrior
 from zoo.settings import Config, construct, options_of, passes_on
 
 
@@ -107,6 +108,12 @@ def test_a_part_is_named_and_brings_its_options():
 def test_a_context_reaches_what_asks_for_it():
     assert construct(lambda size, encoder: (size, encoder), 3, encoder="e", shape="s") == (3, "e")
     assert construct(lambda size: size, 3, encoder="e") == 3
+
+
+def test_a_part_that_needs_more_than_the_builder_knows_is_named():
+    for part in (VampPrior, Config("zoo.parts.priors.VampPrior")):
+        with pytest.raises(UsageError, match="VampPrior needs posterior, which this system does not supply"):
+            construct(part, 3, image_shape=(1, 2, 2))
 
 
 def test_the_nearest_to_the_top_has_the_short_name():

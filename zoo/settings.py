@@ -286,10 +286,21 @@ def construct(part: Part, *args: Any, **context: Any) -> Any:
 
     So a builder offers what it knows, the encoder say, and only a part that needs it takes it. A module that
     is made already, ``prior=LearnedNormal(8)``, is returned as it is.
+
+    Raises:
+        UsageError: if the part needs what the builder does not know, as VampPrior does of a guide's encoder.
     """
     if hasattr(part, "forward") and not inspect.isclass(part):
         return part
     known = inspect.signature(part).parameters
+    missing = [
+        p.name
+        for p in known.values()
+        if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in context
+    ]
+    if missing:
+        name = getattr(part, "target", getattr(part, "__qualname__", repr(part))).rpartition(".")[2]
+        raise UsageError(f"{name} needs {' and '.join(missing)}, which this system does not supply")
     return part(*args, **{name: value for name, value in context.items() if name in known})
 
 
