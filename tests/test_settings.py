@@ -1,6 +1,7 @@
 """Options read from signatures, and text converted to them."""
 
 import inspect
+from functools import partial
 from typing import Annotated, Literal
 
 import pytest
@@ -111,7 +112,7 @@ def test_a_context_reaches_what_asks_for_it():
 
 
 def test_a_part_that_needs_more_than_the_builder_knows_is_named():
-    for part in (VampPrior, Config("zoo.parts.priors.VampPrior")):
+    for part in (VampPrior, partial(VampPrior, num_pseudo_inputs=3)):
         with pytest.raises(UsageError, match="VampPrior needs posterior, which this system does not supply"):
             construct(part, 3, image_shape=(1, 2, 2))
 

@@ -299,7 +299,7 @@ def construct(part: Part, *args: Any, **context: Any) -> Any:
         if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in context
     ]
     if missing:
-        name = getattr(part, "target", getattr(part, "__qualname__", repr(part))).rpartition(".")[2]
+        name = getattr(part, "func", part).__name__  # of a partial, what it is of
         raise UsageError(f"{name} needs {' and '.join(missing)}, which this system does not supply")
     return part(*args, **{name: value for name, value in context.items() if name in known})
 
