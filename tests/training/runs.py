@@ -27,7 +27,7 @@ _children = multiprocessing.get_context("forkserver")
 _children.set_forkserver_preload(
     [
         *("zoo.cli.main", "zoo.runs.run", "zoo.models.vae", "zoo.training.event_file"),
-        *("torch._dynamo", "tests.training.runs"),
+        *("torch._dynamo", "zoo.training.sharding", "tests.training.runs"),
     ]
 )
 

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 
 import pytest
 import torch
@@ -112,8 +111,10 @@ def test_one_process_goes_on_where_two_were(tmp_path):
     assert steps == list(range(1, runs.STEPS + 1))
 
 
-def test_a_signal_to_one_process_ends_all_at_one_step(tmp_path):
-    codes = runs.together(signalled, tmp_path / "meeting", tmp_path / "run", log_every=100, save_every=None)
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_a_signal_to_one_process_ends_all_at_one_step(parallel, tmp_path):
+    options = {"log_every": 100, "save_every": None, "parallel": parallel}
+    codes = runs.together(signalled, tmp_path / "meeting", tmp_path / "run", **options)
     assert codes == [75, 75]
     assert runs.state(tmp_path / "run")["step"] == 6  # the others hear of it in the next step
 
@@ -131,34 +132,6 @@ def signalled(meeting, out, rank, world_size, **changes):
         runs.fit_digits_of(meeting, out, rank, world_size, **changes)
     except KeyboardInterrupt as end:
         os._exit(end.exit_code)
-
-
-@pytest.fixture
-def start():
-    """Start the command line in two processes, as torchrun does."""
-
-    def run(*arguments):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        group["TORCHELASTIC_RUN_ID"] = "none"
-        commands = [
-            runs.Command(*arguments, **group, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in (0, 1)
-        ]
-        started.extend(commands)
-        return commands
-
-    started = []
-    yield run
-    for command in started:
-        command.kill()
-
-
-@pytest.fixture
-def torchrun(start):
-    """Run the command line in two processes to its end."""
-    return lambda *arguments: [command.end() for command in start(*arguments)]
 
 
 SMALL = (

@@ -162,12 +162,13 @@ class SemiSupervisedLoss(ELBOLoss):
     def _labelled_cost(self, chosen: Tensor) -> Tensor:
         """This process's part of the labelled images' cost, of which the mean over the processes is taken."""
         mine = chosen.tensor_split(world_size())[rank()]
-        if not len(mine):
-            return self.beta.new_zeros(())
+        share = len(mine) * world_size() / len(chosen)
+        if not len(mine):  # the networks are called all the same: parameters may be gathered for that
+            mine = chosen[:1]
         terms, log_q = self.labelled_terms(*self._labelled(mine))
         self.stats |= {"labelled_elbo": terms.elbo().detach().mean()}
         cost = self.objective.weight * self.cost(terms).mean() - self.objective.alpha * log_q.mean()
-        return cost * (len(mine) * world_size() / len(chosen))
+        return cost * share
 
     def terms(self, x: Tensor) -> Terms:
         """The terms of U(x), each (k, B) in nats: every site's expectation over y ~ q(y | x, a)."""

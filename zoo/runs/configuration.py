@@ -23,7 +23,7 @@ from zoo.training.weights import Weights
 # When a run is resumed. A rate or a bound of gradients that diverged can be made smaller.
 MAY_CHANGE = (
     *("epochs", "steps", "patience", "log_every", "save_every", "histograms"),
-    *("learning_rate", "clip", "skip_above"),
+    *("learning_rate", "clip", "skip_above", "parallel"),
 )
 
 

@@ -41,6 +41,9 @@ class TrainingOptions:
             resumed; blocks, only the networks that occur several times, each kind once, some 8 s of a CPU
             each. A run with blocks prints what they cost and bring: on a CPU a step takes 0.92 (NVAE) to
             1.15 (a small BIVA) of an eager one, so neither is the default.
+        parallel: how several processes train together (``torchrun``). ddp: each has all of the state; fsdp:
+            its part of parameters, gradients, moments and average, for a model whose training does not fit
+            one device. One process trains the same with either, and either resumes the other.
         channels_last: whether maps are laid out with the channels of a pixel side by side, here and where the
             run is evaluated. On an Intel CPU a step takes 0.66 (NVAE) to 0.98 (PixelCNN) of one without.
         patience: epochs without a higher validation ELBO after which the run ends; none for no early end.
@@ -70,6 +73,7 @@ class TrainingOptions:
     save_every: int | None = None
     histograms: bool = False
     compile: Literal[False, True, "blocks"] = False
+    parallel: Literal["ddp", "fsdp"] = "ddp"
     channels_last: bool = False
     patience: int | None = None
     choose: Literal["last", "best"] = "last"

@@ -89,6 +89,11 @@ def from_first(work: Callable[[], T]) -> T:
     return cast(T, result)
 
 
+def first_says(flag: bool, device: torch.device) -> bool:
+    """The flag of rank 0, in every process; all call it."""
+    return bool(of_first(torch.tensor(flag, device=device))) if world_size() > 1 else flag
+
+
 def copy_first(module: nn.Module) -> None:
     """Give every process the parameters and buffers of the first.
 

@@ -80,14 +80,14 @@ class Trainer:
         run: RunFolder | None = None,
         callbacks: Iterable[Callable[["Trainer"], None]] = (),
     ) -> None:
-        self.loss, self.batches, self.options, self.device = loss, batches, options, device
+        self.batches, self.options, self.device = batches, options, device
         self.seed, self.folder = seed, run
         self.leads = parallel.rank() == 0  # the process that writes
         self.callbacks = list(callbacks)
         if self.leads:
             require_figures(options, self.callbacks, run)
-        self.update = Update(loss, options, device)
-        self.parameters = self.update.parameters
+        self.update = Update(loss, options, device, self._first)
+        self.loss, self.parameters = self.update.running, self.update.parameters
         self.step = self.start = 0
         self.best: float | None = None
         self.stopping = EarlyStopping()
@@ -97,7 +97,8 @@ class Trainer:
         self._stopping = False  # a signal was seen, by all processes
         self._warm = False  # after the first step
         self._saved_at = time.monotonic()
-        self._finiteness = Finiteness(loss, device, run)
+        self._finiteness = Finiteness(self.loss, device, run)
+        self._saving = parallel.first_says(run is not None, device)
 
     @property
     def total_steps(self) -> int:
@@ -106,8 +107,8 @@ class Trainer:
 
     @property
     def evaluated(self) -> Any:
-        """The loss to evaluate with: the average where there is one."""
-        return self.loss if self.update.average is None else self.update.average.module
+        """The loss to evaluate with: the average where there is one; whole in a callback."""
+        return self.update.evaluated
 
     def run_to_the_end(self) -> Fit:
         """All steps from here on.
@@ -124,7 +125,8 @@ class Trainer:
             self._checkpoint()
             if self._stopping or self._any_process.collect() or self._request.received:
                 raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
-        return Fit(self.loss, self._chosen().eval(), self.step, time.monotonic() - started)
+        self.update.complete()
+        return Fit(self.update.loss, self._chosen().eval(), self.step, time.monotonic() - started)
 
     def offer(self, figure: float) -> None:
         """Keep the parameters as they are now, where the best are chosen and `figure` is the highest so far.
@@ -148,7 +150,8 @@ class Trainer:
             CheckpointError: if it is damaged, was made for another model, or was lost.
         """
         if has_checkpoint(folder.checkpoints):
-            self.load_state_dict(load_latest(folder.checkpoints, map_location=self.device))
+            device = self.device if self.update.shards is None else "cpu"  # which may not hold the whole
+            self.load_state_dict(load_latest(folder.checkpoints, map_location=device))
         elif folder.metrics_file.exists() and not folder.checkpoints.exists():
             raise CheckpointError(
                 f"expected {folder.checkpoints}, the folder of the checkpoints of a run that has trained; "
@@ -227,6 +230,12 @@ class Trainer:
         # What is wrong in the first step of all are the data, as PyTorch says; in a resumed run, parameters.
         return finite_parameters() if self.step > self.start else nullcontext()
 
+    def _first(self) -> Tensor:
+        """The images and the noise of the run's first step, as many as are taken at a time."""
+        x = floating(next(iter(self.batches.epoch(0, 0)))).to(self.device)
+        seed_noise(self.device, self.seed, parallel.rank(), 0)
+        return x.chunk(self.options.accumulate)[0]
+
     def _begin(self, x: Tensor, progress: Progress) -> None:
         """What comes before the first step of this process."""
         said = self.update.begin(x, resumed=self.step > self.start)
@@ -245,12 +254,12 @@ class Trainer:
         return exhausted or self.step >= self.total_steps
 
     def _end_of_epoch(self) -> None:
-        if self.callbacks:
-            parallel.copy_first_buffers(self.evaluated)
-        for callback in self.callbacks:
-            callback(self)
-        if self.leads and self.options.histograms:
-            self.logger.histograms(self.step, dict(self.loss.named_parameters()))
+        with self.update.whole(self.evaluated) if self.callbacks else nullcontext():
+            for callback in self.callbacks:
+                callback(self)
+        if self.options.histograms:
+            with self.update.whole(self.update.loss):
+                self.logger.histograms(self.step, dict(self.update.loss.named_parameters()))
         if self.options.patience is not None:
             self.stopping.share(self.device)
 
@@ -260,8 +269,10 @@ class Trainer:
             return False
         if self.options.save_every:
             return self.step % self.options.save_every == 0
+        if self.step % len(self.batches):
+            return False
         rested = time.monotonic() - self._saved_at
-        return self.step % len(self.batches) == 0 and rested > SECONDS_BETWEEN_CHECKPOINTS
+        return parallel.first_says(rested > SECONDS_BETWEEN_CHECKPOINTS, self.device)
 
     def _log(self, measured: dict[str, Tensor], x: Tensor, clock: Clock, progress: Progress) -> None:
         self._finiteness.require(self.step)
@@ -283,8 +294,11 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         self._finiteness.require(self.step)
-        if self.folder is not None and self.leads:
-            save_checkpoint(self.folder.last_checkpoint, self.state_dict())
+        if not self._saving or not (self.leads or self.update.shards):
+            return
+        state = self.state_dict()  # gathered from all processes where parameters are cut
+        if self.leads and self.folder is not None:
+            save_checkpoint(self.folder.last_checkpoint, state)
             self._saved_at = time.monotonic()
 
     def _schedule(self) -> None:

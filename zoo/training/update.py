@@ -1,13 +1,16 @@
 """What a step of training does: the gradient of the loss, and what becomes of it."""
 
 import copy
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from zoo.conversion import as_text
 from zoo.errors import UsageError
+from zoo.infer.aggressive import AggressiveLoss
 from zoo.infer.compilation import compile_loss
 from zoo.nn.channels_last import lay_channels_last
 from zoo.training import parallel
@@ -18,6 +21,7 @@ from zoo.training.gradient_skip import GradientSkip
 from zoo.training.optimizers import optimizer
 from zoo.training.options import TrainingOptions
 from zoo.training.precision import MixedPrecision
+from zoo.training.separate_blocks import separate_blocks
 from zoo.training.state import finite_parameters
 
 SMALLEST_NORM = 1e-7  # added to the norm that a tensor's gradient is divided by
@@ -26,32 +30,65 @@ SMALLEST_NORM = 1e-7  # added to the norm that a tensor's gradient is divided by
 class Update:
     """Gradient, optimiser and average of a loss, as a run's options have them.
 
-    Attributes:
+    Args:
         loss: the loss module.
-        run_loss: what computes it: itself, compiled, or synchronised between processes.
+        options: of the run.
+        device: where it is.
+        first: returns the images of the first step, where they are asked for.
+
+    Attributes:
+        loss: the loss module; where its parameters are cut, they are the parts.
+        running: what is called in training: the loss, or its twin that gathers the parts.
+        run_loss: what computes it: that, compiled, or synchronised between processes.
         parameters: those that are trained.
         average: their exponential moving average, or None.
         skip: which gradients are left out, or None.
+        shards: which parts of the parameters this process holds, or None where it has them whole.
 
     Raises:
         UsageError: if there is nothing to train, or options do not go together.
     """
 
-    def __init__(self, loss: Any, options: TrainingOptions, device: torch.device) -> None:
+    def __init__(
+        self, loss: Any, options: TrainingOptions, device: torch.device, first: Callable[[], Tensor]
+    ) -> None:
         self.loss, self.options = loss, options
         self.parameters = [p for p in loss.parameters() if p.requires_grad]
         if not self.parameters:
             raise UsageError("nothing to train: model and guide must be nn.Modules with parameters")
-        _require_compilable(options)
+        _require_compatible(loss, options)
         if options.channels_last:
             lay_channels_last(loss)
-        self.optimizer = optimizer(self.parameters, options)
+        self.shards = _shards(loss, first) if _are_cut(options) else None
+        self.running = loss if self.shards is None else self.shards.running
         self.blocks = CompiledBlocks(loss) if options.compile == "blocks" else None
         blocks = self.blocks.blocks if self.blocks else ()
-        self.precision = MixedPrecision(loss, device, blocks=blocks) if options.precision == "bf16" else None
+        bf16 = options.precision == "bf16"
+        self.precision = MixedPrecision(self.running, device, blocks=blocks) if bf16 else None
+        if self.shards is not None:  # after what looks at the classes of modules, which this changes
+            self.shards.cut(device)
+        self.optimizer = optimizer(self.parameters, options)
         self.skip = GradientSkip(options.skip_above).to(device) if options.skip_above else None
         self.average = ParameterAverage(loss, options.ema) if options.ema else None
-        self.run_loss: Any = parallel.synchronised(loss)
+        self.run_loss: Any = parallel.synchronised(loss) if self.shards is None else self.running
+
+    @property
+    def evaluated(self) -> Any:
+        """The loss to evaluate with: the average where there is one."""
+        return self.loss if self.average is None else self.average.module
+
+    @contextmanager
+    def whole(self, module: nn.Module) -> Iterator[None]:
+        """The loss, or its average, with whole parameters and alike in all processes; all enter this."""
+        with nullcontext() if self.shards is None else self.shards.whole(module):
+            parallel.copy_first_buffers(module)
+            yield
+
+    def complete(self) -> None:
+        """Make the loss and what is evaluated whole, after the last step; all processes call it."""
+        if self.shards is not None:
+            for module in dict.fromkeys((self.loss, self.evaluated)):  # in this order in all processes
+                self.shards.complete(module)
 
     def begin(self, x: Tensor, *, resumed: bool) -> str | None:
         """Compile what is to be, before the first step of this process, on a batch like those to come.
@@ -85,7 +122,9 @@ class Update:
             for way in (self.precision, self.blocks):
                 if way is not None:
                     held.enter_context(way.on())
-            value = backward(self.run_loss, self.loss, x, parts=self.options.accumulate)
+            value = backward(self.run_loss, self.running, x, parts=self.options.accumulate)
+        if self.shards is not None:
+            self.shards.collect(self.parameters)
         norm = self._clipped()
         measured = {"loss": value, "gradient_norm": norm}
         if self.skip is not None:
@@ -103,16 +142,19 @@ class Update:
                 self.average.update_parameters(self.loss)
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it that changes."""
-        return {
+        """All of it that changes; where parameters are cut, all processes call this for the first."""
+        state = {
             "loss": self.loss.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "skip": None if self.skip is None else self.skip.state_dict(),
         }
+        return state if self.shards is None else self.shards.saved(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a state."""
+        if self.shards is not None:
+            state = self.shards.parts(state)
         self.loss.load_state_dict(state["loss"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -128,20 +170,50 @@ class Update:
 
     def _clipped(self) -> Tensor:
         """The norm of the gradient, which is at most `clip` afterwards; or 1 for each tensor."""
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        learning = [p for p in self.parameters if p.grad is not None]
+        norm = torch.linalg.vector_norm(self._norms(learning))
         if self.options.clip is not None:
-            norm = nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
-        else:
-            norm = nn.utils.get_total_norm(gradients)
+            nn.utils.clip_grads_with_norm_(learning, self.options.clip, norm)
         if self.options.normalise:
-            norms = torch._foreach_norm(gradients)
-            torch._foreach_div_(gradients, torch._foreach_add(norms, SMALLEST_NORM))
+            norms = self._norms(learning) + SMALLEST_NORM
+            torch._foreach_div_([p.grad for p in learning], list(norms.unbind()))
         return norm
 
+    @torch.no_grad()
+    def _norms(self, parameters: list[nn.Parameter]) -> Tensor:
+        """The norm of each parameter's gradient, (n,)."""
+        gradients: Any = [p.grad for p in parameters]
+        norms = torch.stack(torch._foreach_norm(gradients))
+        return norms if self.shards is None else self.shards.norms(parameters, norms)
 
-def _require_compilable(options: TrainingOptions) -> None:
+
+def _are_cut(options: TrainingOptions) -> bool:
+    return options.parallel == "fsdp" and parallel.world_size() > 1
+
+
+def _shards(loss: Any, first: Callable[[], Tensor]) -> Any:
+    from zoo.training.sharding import Shards  # takes seconds
+
+    blocks = separate_blocks(loss, first())
+    parallel.copy_first(loss)
+    return Shards(loss, blocks)
+
+
+def _require_compatible(loss: Any, options: TrainingOptions) -> None:
+    """Check that options go together, and with the number of processes.
+
+    Raises:
+        UsageError: if they do not.
+    """
     whole = options.compile is True
     if whole and parallel.world_size() > 1:
         raise UsageError("expected compile=false with several processes, or blocks; got true")
     if whole and options.precision != "float32":
         raise UsageError("expected compile=false with precision=bf16, or blocks; got true")
+    if isinstance(loss, AggressiveLoss) and parallel.world_size() > 1:
+        raise UsageError("expected one process, for an objective that trains one half at a time; got several")
+    for name in ("compile", "channels_last"):
+        if _are_cut(options) and getattr(options, name):
+            raise UsageError(
+                f"expected {name}=false with parallel=fsdp; got {as_text(getattr(options, name))}"
+            )
