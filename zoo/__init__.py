@@ -5,6 +5,7 @@ command line answers ``--help`` without PyTorch.
 """
 
 import importlib
+import importlib.metadata
 from typing import Any
 
 import lazy_loader
@@ -16,9 +17,18 @@ BEFORE_PYTORCH = ("tune_process",)  # names that a program uses before it import
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name in __all__ and name not in BEFORE_PYTORCH:
         _require_our_siblings()
     return _import(name)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("pyro-generative-zoo")
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout
+        return "not installed"
 
 
 def _require_our_siblings() -> None:

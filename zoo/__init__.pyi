@@ -123,3 +123,5 @@ from .runs.system import System as System
 from .runs.system import build as build
 from .runs.trained import load as load
 from .training.fit import fit as fit
+
+__version__: str

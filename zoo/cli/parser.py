@@ -2,10 +2,10 @@
 
 import argparse
 import importlib
-import importlib.metadata
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+import zoo
 from zoo import process
 from zoo.errors import UsageError
 
@@ -28,8 +28,7 @@ def parser() -> Parser:
         epilog=f"Denormal floats are flushed to zero and freed memory is kept; {process.OPTION}=0 in the "
         "environment leaves both as they are.",
     )
-    version = f"zoo {importlib.metadata.version('pyro-generative-zoo')}"
-    root.add_argument("--version", action="version", version=version)
+    root.add_argument("--version", action="version", version=f"zoo {zoo.__version__}")
     commands = root.add_subparsers(dest="name", required=True, metavar="COMMAND", parser_class=Parser)
     _add_list(commands)
     _add_train(commands)
