@@ -48,12 +48,14 @@ class Choice:
         return sorted([*self._targets(), *dict(self.aliases)])
 
     def find(self, option: str, name: Any) -> str:
-        """The dotted name of the part of that name.
+        """The dotted name of the part that is given, or named.
 
         Raises:
             UsageError: if there is none, naming the option.
         """
         targets = self._targets()
+        if _dotted(name) in targets.values():  # the part itself
+            return _dotted(name)
         name = dict(self.aliases).get(name, name) if isinstance(name, str) else name
         if name not in targets:
             raise UsageError(f"unknown {option} {name!r}{nearest(str(name), self.names())}")
@@ -76,7 +78,7 @@ class Choice:
                 value = getattr(module, name)
                 ours = listed or (_home(value) == home and not name.startswith("_"))
                 if callable(value) and ours and self._fits(value):
-                    found[name] = f"{_home(value)}.{name}"
+                    found[name] = _dotted(value)
         return found
 
     def _fits(self, part: Any) -> bool:
@@ -198,6 +200,9 @@ class Config:
     def __init__(self, target: str, /, **arguments: Any) -> None:
         self.target, self.arguments = target, arguments
 
+    def __repr__(self) -> str:
+        return "".join([f"Config({self.target!r}", *(f", {k}={v!r}" for k, v in self.arguments.items()), ")"])
+
     def __call__(self, *args: Any, **more: Any) -> Any:
         """Build.
 
@@ -268,7 +273,7 @@ class Config:
         if isinstance(value, Config):
             return value
         if option.choice and value is not None:
-            return Config(f"{_home(value)}.{value.__name__}")
+            return Config(_dotted(value))
         return None
 
     @staticmethod
@@ -385,6 +390,10 @@ def _doc(target: Any) -> str:
     """The docstring; of a class, those of its bases before its own."""
     classes = reversed(target.__mro__[:-1]) if inspect.isclass(target) else [target]
     return "\n\n".join(inspect.cleandoc(c.__doc__ or "") for c in classes)
+
+
+def _dotted(value: Any) -> str:
+    return f"{_home(value)}.{getattr(value, '__name__', '')}"
 
 
 def _home(value: Any) -> str:

@@ -336,6 +336,32 @@ def test_other_images_than_those_trained_on_are_refused(train, zoo, tmp_path):
 # Python
 
 
+def test_a_run_is_made_trained_shown_and_finetuned_in_python(tmp_path):
+    small = {"latent": 2, "channels": 4, "steps": 2, "batch_size": 700, "prior": library.VampPrior}
+    run = library.Run.create("vae_digits", tmp_path / "run", changes=small, seed=3, data_root=tmp_path)
+    assert (run.train().step, run.experiment.option("prior")) == (2, "VampPrior")
+    assert repr(run) == f"Run('vae_digits', '{tmp_path / 'run'}')"
+    assert str(run.evaluate(2, images=3)).startswith("test ELBO")
+    further = run.finetune(tmp_path / "further")
+    assert (further.seed, further.data_root) == (3, tmp_path)
+    assert further.train().step == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [(None, None, "unknown experiment None"), ("vae_digits", 8, "three positive integers; got")],
+)
+def test_a_wrong_type_is_explained(name, shape, said):
+    with pytest.raises(library.errors.UsageError, match=said):
+        library.build(name, shape)
+
+
+def test_the_version_is_there():
+    assert library.__version__.count(".") == 2
+    with pytest.raises(AttributeError, match="nope"):
+        _ = library.nope
+
+
 def test_build_takes_options_and_an_image_shape():
     system = library.build("vae_digits", image_shape=(3, 16, 16), latent=5, strides=(2, 2))
     assert system.image_shape == (3, 16, 16)

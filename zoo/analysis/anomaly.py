@@ -201,6 +201,9 @@ class Report:
             ]
         )
 
+    def __str__(self) -> str:
+        return self.table()
+
     def table(self) -> str:
         """The figures, for people."""
         normal, anomalous = self.names

@@ -65,7 +65,7 @@ def train(options: argparse.Namespace) -> int:
                 "train into another --out"
             )
     else:
-        run = Run.create(experiment.override(_changes(options)), out, **_without_none(settings))
+        run = Run.create(experiment, out, changes=_changes(options), **_without_none(settings))
     return _train(run, options)
 
 
@@ -78,8 +78,7 @@ def finetune(options: argparse.Namespace) -> int:
         finetuning.require_finetuning_of(RunFolder.open(out), source.folder)
         run = Run.open(out, changes=_changes(options), source=source.folder, **settings)
     else:
-        inherited = {"seed": source.seed, "data_root": source.data_root}
-        run = source.finetune(out, _changes(options), **{**inherited, **_without_none(settings)})
+        run = source.finetune(out, _changes(options))
     return _train(run, options)
 
 

@@ -158,5 +158,5 @@ def find(name: str) -> Experiment:
         UsageError: if there is none; offers the names like it.
     """
     if name not in _all():
-        raise UsageError(f"unknown experiment {name!r}{nearest(name, _all())}")
+        raise UsageError(f"unknown experiment {name!r}{nearest(str(name), _all())}")
     return _all()[name]

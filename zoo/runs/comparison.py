@@ -44,6 +44,9 @@ class Comparison:
         runs = [{"run": run, **self._figures(run)} for run in self.evaluations]
         return {"comparison": runs, "protocol": next(iter(self.evaluations.values())).protocol}
 
+    def __str__(self) -> str:
+        return self.table()
+
     def table(self) -> str:
         """The figures with their errors, for people, the best run marked."""
         figures = {run: self._figures(run) for run in self.evaluations}

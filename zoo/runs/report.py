@@ -29,6 +29,9 @@ class Evaluation:
         """The figures, for JSON."""
         return {**self.likelihood.summary(), **self.metrics}
 
+    def __str__(self) -> str:
+        return self.table()
+
     def table(self) -> str:
         """The figures with their errors, for people."""
         images = f"images             {self.protocol}"

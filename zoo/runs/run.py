@@ -82,16 +82,31 @@ class Run:
         self.download, self.source = download, source
         self.leads = True  # whether this is the one process that writes
 
+    def __repr__(self) -> str:
+        return f"Run({self.experiment.name!r}, {called(self.path)!r})"
+
     @classmethod
-    def create(cls, experiment: str | Experiment, path: str | Path, **settings: Any) -> "Run":
+    def create(
+        cls,
+        experiment: str | Experiment,
+        path: str | Path,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> "Run":
         """A run that is to be trained into a new folder; nothing is written before `train`.
 
         Args:
             experiment: or its name.
             path: of the folder.
+            changes: options, ``{"latent": 8, "steps": 100}``.
             settings: see `Run`.
+
+        Raises:
+            UsageError: for an unknown name or option, or a value out of range.
         """
-        return cls(find(experiment) if isinstance(experiment, str) else experiment, path, **settings)
+        experiment = experiment if isinstance(experiment, Experiment) else find(experiment)
+        return cls(experiment.override(changes or {}), path, **settings)
 
     @classmethod
     def open(cls, path: str | Path, *, changes: Mapping[str, Any] | None = None, **settings: Any) -> "Run":
@@ -115,19 +130,20 @@ class Run:
         kept["weights" if isinstance(begun, Weights) else "folder"] = begun
         return cls(experiment.override(changes or {}), begun.path, **{**kept, **given})
 
-    def finetune(self, path: str | Path, changes: Mapping[str, Any], **settings: Any) -> "Run":
+    def finetune(self, path: str | Path, changes: Mapping[str, Any] | None = None, **settings: Any) -> "Run":
         """A run that resumes from the end of this one without free bits, in a folder of its own.
 
         Args:
             path: of the new folder.
             changes: options; epochs and steps count from the end of this run.
-            settings: see `Run`.
+            settings: see `Run`; those of this run by default.
 
         Raises:
             UsageError: for an option that such a run cannot change.
         """
-        experiment = finetuning.finetuned(self.experiment, changes)
-        return Run(experiment, path, source=self.folder, **settings)
+        experiment = finetuning.finetuned(self.experiment, changes or {})
+        own = {name: getattr(self, name) for name in ("seed", "device", "data_root", "download")}
+        return Run(experiment, path, source=self.folder, **{**own, **settings})
 
     @property
     def folder(self) -> RunFolder:

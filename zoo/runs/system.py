@@ -1,6 +1,6 @@
 """A system: a model, its guide and the objective that trains them, built by name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -79,7 +79,8 @@ def build(name: str, image_shape: Any = None, **overrides: Any) -> System:
     Args:
         name: of the experiment, ``biva_digits``; `zoo list` has them all.
         image_shape: (C, H, W); the experiment's own by default.
-        overrides: options by name, ``latents=(8, 4), filters=12``.
+        overrides: options by name, ``latents=(8, 4), filters=12``; a part is a name or a class of the zoo,
+            ``prior="VampPrior"`` or ``prior=zoo.VampPrior``.
 
     Raises:
         UsageError: for an unknown name or option, or a value out of range.
@@ -94,7 +95,7 @@ def checked_shape(image_shape: Any) -> tuple[int, int, int]:
     Raises:
         UsageError: for anything else.
     """
-    shape = tuple(image_shape)
+    shape = tuple(image_shape) if isinstance(image_shape, Sequence) else (image_shape,)
     if len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape):
         raise UsageError(f"expected image_shape (C, H, W), three positive integers; got {shape}")
     return shape
