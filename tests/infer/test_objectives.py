@@ -432,8 +432,32 @@ def test_an_auxiliary_variable_is_a_term_under_the_default_objective_too():
 
 def test_an_amortized_guide_says_which_latent_it_cannot_answer():
     guide = AmortizedGuide(lambda x: StandardNormal(2)().expand([len(x)]), site="a")
-    with pytest.raises(ValueError, match="answers the latent 'a'; the model also has 'b'"):
+    with pytest.raises(ValueError, match="answers the latent 'a', not 'b'"):
         ELBO()(TwoLatents(), guide)(x32())
+
+
+@pytest.mark.parametrize(
+    ("model", "guide", "latent"),
+    [
+        ("biva of 3 layers", "biva of 2 layers", "z_3"),
+        ("iwae of 3 layers", "iwae of 2 layers, sylvester posteriors", "z_3"),
+        ("vae", "hierarchical vae", "z"),
+        ("vae", "hvae + vamp", "z"),
+    ],
+)
+def test_a_guide_of_another_system_says_which_latent_it_does_not_know(model, guide, latent):
+    (model, _), (_, guide) = pair(model), pair(guide)
+    with pytest.raises(ValueError, match=f"Guide has no posterior for the latent '{latent}': it was made"):
+        ELBO()(model, guide)(images())
+
+
+def test_an_error_of_a_posterior_is_its_own():
+    class Broken(Guide):
+        def posterior(self, name, prior, h, features):
+            return {}["b"]
+
+    with pytest.raises(KeyError, match="b"):
+        ELBO()(TwoLatents(), Broken())(x32())
 
 
 def test_a_guide_without_posterior_says_so():

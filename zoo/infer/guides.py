@@ -67,8 +67,18 @@ class Guide(Program):
         raise NotImplementedError(f"{type(self).__name__} has no posterior for the latent {name!r}")
 
     def answer(self, message: Any, features: Any) -> Any:
-        """`posterior` of the latent of a Pyro message, whose ``fn`` is its prior."""
-        return self.posterior(message["name"], message["fn"], message["infer"].get("h"), features)
+        """`posterior` of the latent of a Pyro message, whose ``fn`` is its prior.
+
+        Raises:
+            ValueError: if the guide knows no latent of that name.
+        """
+        name = message["name"]
+        try:
+            return self.posterior(name, message["fn"], message["infer"].get("h"), features)
+        except KeyError as error:
+            if error.args != (name,):
+                raise
+            raise no_posterior(self, name) from error
 
     def require_drawn(self, message: Any) -> None:
         """Any latent may be drawn before the model runs."""
@@ -86,6 +96,14 @@ class Guide(Program):
         hidden = poutine.block(hide_fn=lambda site: site["is_observed"] or site["name"] in drawn)
         with hidden, Answer(self, features, drawn):
             self.model(x)
+
+
+def no_posterior(guide: Guide, name: str) -> ValueError:
+    """The error of a guide that is asked for a latent which its own model does not have."""
+    return ValueError(
+        f"{type(guide).__name__} has no posterior for the latent {name!r}: it was made for another "
+        "model, or for fewer layers"
+    )
 
 
 class AmortizedGuide(Guide):
@@ -115,8 +133,8 @@ class AmortizedGuide(Guide):
         """
         if name != self.site:
             raise ValueError(
-                f"this guide answers the latent {self.site!r}; the model also has {name!r}: "
-                "name the site, AmortizedGuide(..., site=...), or write a Guide for all its latents"
+                f"this guide answers the latent {self.site!r}, not {name!r}: name the site, "
+                "AmortizedGuide(..., site=...), or write a Guide for all of the model's latents"
             )
         return distribution_of(self.head, features)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.infer.guides import Guide
+from zoo.infer.guides import Guide, no_posterior
 from zoo.infer.programs import batch_plate, latent
 from zoo.models.hierarchy import Design, Hierarchy, pair
 from zoo.nn.layers import Shape
@@ -61,7 +61,13 @@ class BottomUpGuide(Guide):
         return parameters
 
     def posterior(self, name: str, prior: Any, h: Any, features: Tensor) -> Any:
-        """q(z_L | x, z_<L)."""
+        """q(z_L | x, z_<L).
+
+        Raises:
+            ValueError: for another latent.
+        """
+        if name != f"z_{len(self.heads)}":
+            raise no_posterior(self, name)
         return self.heads[-1].distribution(features)
 
 

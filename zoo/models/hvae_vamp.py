@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
-from zoo.infer.guides import Guide
+from zoo.infer.guides import Guide, no_posterior
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.causal import PlainPixelCNN
 from zoo.nn.gated import gated_convolutions, gated_dense
@@ -71,7 +71,13 @@ class TwoLevelGuide(Guide):
         return self.top.encode(x), self.features(x)
 
     def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
-        """q(z_2 | x), then q(z_1 | x, z_2)."""
+        """q(z_2 | x), then q(z_1 | x, z_2).
+
+        Raises:
+            ValueError: for another latent.
+        """
+        if name not in ("z_1", "z_2"):
+            raise no_posterior(self, name)
         of_top, of_image = features
         return self.top.distribution(of_top) if name == "z_2" else self.below((of_image, h))
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from distributions.copies import independent_copies
 from zoo.errors import UsageError
-from zoo.infer.guides import Guide
+from zoo.infer.guides import Guide, no_posterior
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense, glorot
 from zoo.nn.layers import Shape
@@ -81,7 +81,13 @@ class MarkovGuide(Guide):
         return parameters
 
     def posterior(self, name: str, prior: Any, h: Any, features: Any) -> Any:
-        """q(z_L | z_{L-1})."""
+        """q(z_L | z_{L-1}).
+
+        Raises:
+            ValueError: for another latent.
+        """
+        if name != f"z_{len(self.heads)}":
+            raise no_posterior(self, name)
         return distribution_of(self.heads[-1], features)
 
 
