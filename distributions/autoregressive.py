@@ -118,9 +118,15 @@ class Autoregressive(dist.TorchDistribution):
             known: boolean, broadcasts with x.
 
         Raises:
-            ValueError: if x does not end with the event's shape.
+            ValueError: if x does not end with the event's shape, or what is known is not boolean or of
+                another shape.
         """
         self._require_event(x)
+        if known.dtype != torch.bool or not _broadcasts(known.shape, x.shape):
+            raise ValueError(
+                f"expected known, booleans of a shape that broadcasts to {tuple(x.shape)}; got "
+                f"{tuple(known.shape)}, {known.dtype}"
+            )
         return self._draw(x, known.expand(x.shape)).reshape(x.shape)
 
     def with_temperature(self, temperature: float) -> "Autoregressive":
@@ -205,6 +211,11 @@ def evaluating(network: Any) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:
+    sizes = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(size in (1, wanted) for size, wanted in sizes)
 
 
 def _context_batch(expected: tuple[int, ...] | None, context: Tensor | None) -> torch.Size:

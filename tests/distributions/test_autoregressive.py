@@ -225,6 +225,12 @@ def test_values_of_another_shape_are_refused(shape):
             score(torch.ones(shape).double())
 
 
+@pytest.mark.parametrize("known", [torch.ones(1), torch.ones(2, 2, dtype=torch.bool), torch.tensor([[3]])])
+def test_what_is_known_is_booleans_that_broadcast(known):
+    with pytest.raises(ValueError, match=r"known, booleans of a shape that broadcasts to \(7, 1, 2, 3\)"):
+        binary().complete(torch.zeros(7, 1, 2, 3).double(), known)
+
+
 def test_a_copy_is_equal():
     p = binary()
     x = p.sample()
