@@ -347,6 +347,12 @@ def test_a_run_is_made_trained_shown_and_finetuned_in_python(tmp_path):
     assert further.train().step == 3
 
 
+def test_what_is_in_the_way_is_found_before_images_are_read(trained, tmp_path):
+    run = library.Run.create("vae_mnist", trained, data_root=tmp_path)
+    with pytest.raises(library.errors.UsageError, match="expected a new or empty folder"):
+        run.train()
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "said"),
     [(None, None, "unknown experiment None"), ("vae_digits", 8, "three positive integers; got")],

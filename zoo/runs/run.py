@@ -223,7 +223,10 @@ class Run:
         """
         if self.weights is not None:
             raise self._no_folder()
-        config, changed = self._configuration(), {}
+        changed: dict[str, Any] = {}
+        if self._folder is None:  # before data are read and a model is built
+            parallel.on_rank_zero(lambda: RunFolder.require_place(self.path))
+        config = self._configuration()
         if self._folder is not None:
             changed = require_same(self._folder.config, config, self.path)
         with parallel.process_group(self.device):

@@ -60,6 +60,19 @@ class RunFolder:
             ) from error
         return cls(path, unstamped(json.loads(text))[0])
 
+    @staticmethod
+    def require_place(path: str | Path) -> None:
+        """Check, before the work is done, that nothing is in the way of `create`; writes nothing.
+
+        Raises:
+            UsageError: if something is.
+        """
+        path = Path(path)
+        if path.is_dir():
+            _require_free(path)
+        elif os.path.lexists(path):
+            raise _in_the_way(path)
+
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
         """Open a run that `create` made.
