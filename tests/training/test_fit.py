@@ -352,6 +352,14 @@ def test_a_compiled_run_is_resumed_to_the_bit_and_has_the_eager_ones_noise(x, tm
     assert runs.metrics(run) == runs.metrics(whole)
 
 
+@pytest.mark.parametrize("made", [zoo.ELBO(), Trace_ELBO()])
+def test_a_loss_or_a_name_in_the_place_of_an_objective_is_named(x, made):
+    model, guide = Model(), Guide()
+    for objective, what in ((made(model, guide), "ELBO"), ("elbo", "'elbo'"), (None, "NoneType")):
+        with pytest.raises(UsageError, match=rf"an objective, such as zoo.ELBO\(\).*; got .*{what}"):
+            zoo.fit(model, guide, objective, x, epochs=1)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_machine_without_a_compiler_is_told_of_in_one_line(x):
     def absent(graph, inputs):

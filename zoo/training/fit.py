@@ -51,13 +51,15 @@ def fit(
         changes: options by name, ``epochs=10, learning_rate=1e-3``.
 
     Raises:
-        UsageError: for an unknown option or one out of range, or an objective that autograd cannot follow.
+        UsageError: for an unknown option or one out of range, or an objective that is none or that autograd
+            cannot follow.
         DataError: if there is no batch, or one that is not finite.
         Interrupted: after SIGTERM or Ctrl-C, when the step is done and the checkpoint saved.
         NonFiniteError: if the loss or a gradient is not finite; the last checkpoint stays.
     """
     options = override(options or TrainingOptions(), changes)
     batches = as_batches(data, options.batch_size, seed)
+    _require_objective(objective)
     loss = objective(model, guide).to(device)
     _require_differentiable(loss)
     trainer = Trainer(loss, batches, options, torch.device(device), seed=seed, run=run, callbacks=callbacks)
@@ -66,6 +68,13 @@ def fit(
         if resume and run is not None:
             trainer.resume(run)
         return trainer.run_to_the_end()
+
+
+def _require_objective(objective: Any) -> None:
+    """A loss that is made already, or an objective's name, is none."""
+    if not callable(objective) or hasattr(objective, "guide"):
+        what = repr(objective) if isinstance(objective, str) else type(objective).__name__
+        raise UsageError(f"expected an objective, such as zoo.ELBO(), that makes the loss; got {what}")
 
 
 def _require_differentiable(loss: Any) -> None:
