@@ -46,6 +46,8 @@ class AggressiveELBO(ELBO):
         UsageError: if a number is out of range.
     """
 
+    of_posterior = True
+
     def __init__(
         self,
         num_particles: int = 1,

@@ -33,6 +33,8 @@ class CapacityELBO(ELBO):
         UsageError: if a number is out of range.
     """
 
+    of_posterior = True
+
     def __init__(
         self,
         num_particles: int = 1,

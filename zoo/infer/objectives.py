@@ -80,7 +80,14 @@ def analytic_where_unbiased(site: Site) -> Tensor:
 
 
 class Objective:
-    """An objective, called with model and guide, returns their loss; a run also needs the methods here."""
+    """An objective, called with model and guide, returns their loss; a run also needs what is here.
+
+    Attributes:
+        of_posterior: whether it is about a posterior that is learned, so that a guide without parameters, as
+            of a density of images, makes no sense.
+    """
+
+    of_posterior: bool = False
 
     def prepare(self, model: Any, data: Any, encoding: Callable[..., Tensor]) -> None:
         """Take from the data what the objective needs besides batches of images, for example labels.

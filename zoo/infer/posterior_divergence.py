@@ -36,6 +36,8 @@ class MutualPosteriorDivergence(ELBO):
         UsageError: if a factor is negative.
     """
 
+    of_posterior = True
+
     def __init__(
         self,
         num_particles: int = 1,

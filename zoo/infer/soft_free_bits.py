@@ -37,6 +37,8 @@ class SoftFreeBits(ELBO):
         UsageError: if a number is out of range.
     """
 
+    of_posterior = True
+
     def __init__(
         self,
         num_particles: int = 1,

@@ -40,6 +40,11 @@ def prepared(
     require_choice(experiment, data)
     if experiment.begin is not None:
         experiment.begin(system)
+    if system.objective.of_posterior and not any(p.requires_grad for p in system.guide.parameters()):
+        objective = type(system.objective).__name__
+        raise UsageError(
+            f"{objective} is for a guide that is learned; that of {experiment.name} has no parameters"
+        )
     system.objective.prepare(system.model, data, system.encoding)
     batches = Batches(
         data.train,
