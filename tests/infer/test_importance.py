@@ -348,7 +348,7 @@ def test_model_and_guide_are_in_evaluation_mode_meanwhile_and_as_before_afterwar
 def test_modes_are_as_before_after_an_error():
     model, guide = pair("vae")
     model.train()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="images of shape"):
         log_weights(model, guide, images(3, (1, 9, 9)), 3)
     assert model.training
 
