@@ -17,6 +17,8 @@ from .infer.annealed import bracket_log_likelihood as bracket_log_likelihood
 from .infer.auxiliary import AuxiliaryGuide as AuxiliaryGuide
 from .infer.capacity import CapacityELBO as CapacityELBO
 from .infer.channel_free_bits import ChannelFreeBits as ChannelFreeBits
+from .infer.classification import classify as classify
+from .infer.classification import error_rate as error_rate
 from .infer.compilation import compile_loss as compile_loss
 from .infer.guides import AmortizedGuide as AmortizedGuide
 from .infer.guides import Dequantization as Dequantization
@@ -39,8 +41,6 @@ from .infer.renyi import Renyi as Renyi
 from .infer.renyi import VRMax as VRMax
 from .infer.semi_amortised import SemiAmortizedGuide as SemiAmortizedGuide
 from .infer.semi_supervised import SemiSupervised as SemiSupervised
-from .infer.semi_supervised import classify as classify
-from .infer.semi_supervised import error_rate as error_rate
 from .infer.soft_free_bits import SoftFreeBits as SoftFreeBits
 from .models.autoregressive import AutoregressiveDensity as AutoregressiveDensity
 from .models.autoregressive import NoLatents as NoLatents

@@ -13,10 +13,10 @@ from torch.nn.functional import one_hot as to_one_hot
 from tests.contracts import assert_all_close, loss_and_gradients, seeded, standard_errors
 from tests.label_toys import CLASSES, NormalClasses, NormalClassesGuide, Table, TableGuide, images, one_hot
 from zoo import ELBO, Guide, SemiSupervised, classify, error_rate, log_likelihood, log_weights, sample
+from zoo.infer.classification import classification
 from zoo.infer.handlers import Draws
 from zoo.infer.joint import Joint
 from zoo.infer.objectives import monte_carlo
-from zoo.infer.semi_supervised import classification
 from zoo.models.auxiliary import adgm
 from zoo.models.m2 import m1_m2, m2
 

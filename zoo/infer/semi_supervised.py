@@ -14,14 +14,12 @@ the first mean over unlabelled images, the others over labelled ones. The papers
 is, divided by the N unlabelled images, weight = N_l / N_u. The classifier's term, which teaches q(y | x, a)
 from the labels directly, has alpha = 0.1 N / N_u in the first paper, about 0.1.
 
-The sum over y is exact: a is drawn once and the model runs once, all classes folded into its batch. The site
-is ``y``, one-hot; the guide's ``posterior("y", prior, None, features)`` is the classifier, which must not
-depend on the prior: here it is called before the model runs, with None in place of the prior.
+The sum over y is exact: a is drawn once and the model runs once, all classes folded into its batch. The
+classifier is a method of the guide; see `zoo.infer.classification`.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,10 +29,9 @@ from einops import rearrange
 from torch import Tensor
 
 from zoo.conversion import Natural
+from zoo.infer.classification import LABEL, classification, every_label
 from zoo.infer.handlers import Draws, Site
-from zoo.infer.importance import evaluating, stderr
 from zoo.infer.joint import BottomUp, Joint
-from zoo.infer.noise import SampleStreams
 from zoo.infer.objectives import (
     ELBO,
     ELBOLoss,
@@ -44,11 +41,7 @@ from zoo.infer.objectives import (
     require_reparameterised,
 )
 from zoo.ranks import of_first, rank, world_size
-from zoo.seeds import mixed_seed
 from zoo.settings import require
-
-LABEL = "y"
-IMAGES_AT_ONCE = 500  # in `classify`
 
 
 class SemiSupervised(ELBO):
@@ -196,12 +189,12 @@ class SemiSupervisedLoss(ELBOLoss):
 
     def _expected(self, sites: list[Site], log_q: Tensor) -> Terms:
         """sum_y q(y | x, a) f(y) of every site's terms f; the label's is KL(q(y | x, a) || p(y))."""
+        q = rearrange(log_q.exp(), "c (k b) -> c k b", k=self.k)
 
         def mean(term: Tensor) -> Tensor:
             by_class = rearrange(term, "(c k b) -> c k b", c=len(log_q), k=self.k)
             return (q * by_class).sum(0)
 
-        q = rearrange(log_q.exp(), "c (k b) -> c k b", k=self.k)
         label = {s.name: mean(log_q.flatten() - s.log_p()) for s in sites if s.name == LABEL}
         return Terms(
             {s.name: mean(s.log_p()) for s in sites if s.observed and s.name != LABEL},
@@ -210,7 +203,7 @@ class SemiSupervisedLoss(ELBOLoss):
         )
 
     def _classified(self, joint: Joint, below: BottomUp, y: Tensor) -> Tensor:
-        """Log q(y | x, a) of the labels (B, C), (k B,)."""
+        """Log q(y | x, a) of the labels y (B, C) that were observed, (k B,), in nats."""
         _, log_q = every_label(joint, below)
         right = y.argmax(1).repeat(self.k)
         of_labels = log_q.gather(0, right[None])[0]
@@ -234,99 +227,6 @@ class SemiSupervisedLoss(ELBOLoss):
         assert self.labelled_y is not None
         x, encoding = self.labelled_x[which], self.objective.encoding
         return (x if encoding is None else encoding(x)), self.labelled_y[which]
-
-
-def every_label(joint: Joint, below: BottomUp) -> tuple[Tensor, Tensor]:
-    """Every label for every of N rows, (C N, C), class-major, and log q(y | x, a), (C, N).
-
-    Raises:
-        ValueError: if the guide draws the label before the model runs.
-    """
-    if LABEL in below.drawn:
-        raise ValueError(
-            f"the guide draws {LABEL!r} in bottom_up, so it cannot be summed over: answer it in "
-            f"posterior({LABEL!r}, ...)"
-        )
-    q = joint.guide.posterior(LABEL, None, None, below.features)
-    y = q.enumerate_support()  # (C, N, C)
-    return y.flatten(0, 1), q.log_prob(y)
-
-
-@torch.no_grad()
-def classify(model: Any, guide: Any, x: Tensor, *, samples: int = 1, seed: int | None = None) -> Tensor:
-    """q(y | x), (N, C): the mean of q(y | x, a) over draws of a, what the guide draws bottom-up.
-
-    Args:
-        model: with a site ``y``.
-        guide: see the module's docstring.
-        x: images (N, ...).
-        samples: draws of a; one is all there is where the guide draws nothing.
-        seed: of the draws; PyTorch's generator as it is, by default.
-    """
-    found = []
-    with evaluating(model, guide):
-        for j, batch in enumerate(x.split(IMAGES_AT_ONCE)):
-            joint = Joint(model, guide, batch)
-            log_q = [_log_q(joint, x.device, seed, j, i) for i in range(samples)]
-            found.append(torch.stack(log_q).logsumexp(0).T - math.log(samples))
-    return torch.cat(found).exp()
-
-
-def _log_q(joint: Joint, device: torch.device, seed: int | None, *which: int) -> Tensor:
-    """Log q(y | x, a) with one draw of a, (C, B)."""
-    if seed is None:
-        return every_label(joint, joint.bottom_up())[1]
-    with SampleStreams(mixed_seed(seed, *which), 0, 1, device):
-        return every_label(joint, joint.bottom_up())[1]
-
-
-@dataclass(frozen=True)
-class Classification:
-    """How well images were classified.
-
-    Attributes:
-        wrong: (N,), 1 where the most probable class is not the label, else 0.
-        cross_entropy: -log q(label | x), (N,), in nats.
-    """
-
-    wrong: Tensor
-    cross_entropy: Tensor
-
-    @property
-    def error_rate(self) -> float:
-        """The share of wrong classes."""
-        return self.wrong.mean().item()
-
-    def summary(self) -> dict[str, float]:
-        """The numbers for a table; standard errors over the images."""
-        return {
-            "error_rate": self.error_rate,
-            "error_rate_stderr": stderr(self.wrong),
-            "cross_entropy": self.cross_entropy.mean().item(),
-            "cross_entropy_stderr": stderr(self.cross_entropy),
-        }
-
-
-def classification(
-    model: Any, guide: Any, x: Tensor, labels: Tensor, *, samples: int = 10, seed: int | None = None
-) -> Classification:
-    """How well a guide's q(y | x) predicts the classes `labels` (N,), integers; see `classify`.
-
-    Raises:
-        ValueError: if there is not one label an image.
-    """
-    if labels.shape != (len(x),):
-        raise ValueError(f"expected one label an image, ({len(x)},); got {tuple(labels.shape)}")
-    q = classify(model, guide, x, samples=samples, seed=seed)
-    right = labels.to(q.device)[:, None]
-    return Classification(
-        (q.argmax(1, keepdim=True) != right)[:, 0].double(), -q.gather(1, right)[:, 0].log()
-    )
-
-
-def error_rate(model: Any, guide: Any, x: Tensor, labels: Tensor, **options: Any) -> float:
-    """The share of the images x whose most probable class is not their label; see `classification`."""
-    return classification(model, guide, x, labels, **options).error_rate
 
 
 def _require_label(sites: list[Site]) -> None:
