@@ -60,6 +60,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(spelt[match] for match in near)}?" if near else ""
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message: the names like `name`, or all there are."""
+    known = sorted(known)
+    return f"; {did_you_mean(name, known) or 'known are ' + ', '.join(known)}"
+
+
 def bare(name: str) -> str:
     """A name in lower case, without hyphens, underscores and spaces."""
     return name.lower().replace("-", "").replace("_", "").replace(" ", "")

@@ -3,163 +3,25 @@
     Config("zoo.models.vae.vae", latent=16, prior=Config("zoo.parts.priors.LearnedNormal"))
 
 A `Config` names a function or class and some of its arguments; calling it builds. Its options are the
-parameters that have a default and a type that text can express. A parameter of type ``Part`` takes a class or
-function of the zoo, by its name; that part's own options are then options too, ``prior.components``, or
-``components`` where no other option has that name. What an option means is read from the docstring.
+parameters that have a default and a type that text can express. A part (`zoo.choices`) is given by its name;
+its own options are then options too, ``prior.components``, or ``components`` where no other option has that
+name. What an option means is read from the docstring.
 """
 
 import dataclasses
-import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
+from zoo.choices import Choice, Part, dotted, imported
 from zoo.conversion import choices, convert, is_convertible
-from zoo.errors import UsageError, did_you_mean
+from zoo.errors import UsageError, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The parts that an option can name: public names of the zoo that live in certain modules.
-
-    Attributes:
-        homes: beginnings of modules' names, ``zoo.parts.priors``.
-        made_of: parameters for what the builder makes the part of; what begins with another, or needs
-            another, cannot be named. Empty where all that is in the homes can.
-        kind: dotted name of the class whose subclasses can be named, if it is only those.
-        supplied: parameters that the builder supplies, which are therefore no options.
-        aliases: other names, such as a paper's.
-    """
-
-    homes: tuple[str, ...]
-    made_of: tuple[str, ...] = ()
-    kind: str = ""
-    supplied: tuple[str, ...] = ()
-    aliases: tuple[tuple[str, str], ...] = ()
-
-    def names(self) -> list[str]:
-        """The names that can be given."""
-        return sorted([*self._targets(), *dict(self.aliases)])
-
-    def find(self, option: str, name: Any) -> str:
-        """The dotted name of the part that is given, or named.
-
-        Raises:
-            UsageError: if there is none, naming the option.
-        """
-        targets = self._targets()
-        if _dotted(name) in targets.values():  # the part itself
-            return _dotted(name)
-        name = dict(self.aliases).get(name, name) if isinstance(name, str) else name
-        if name not in targets:
-            raise UsageError(f"unknown {option} {name!r}{nearest(str(name), self.names())}")
-        return targets[name]
-
-    def having(self, option: str) -> list[str]:
-        """The names of the parts that have an option of that name."""
-        return sorted(
-            name
-            for name, target in self._targets().items()
-            if option not in self.supplied and option in options_of(Config(target).resolve())
-        )
-
-    def _targets(self) -> dict[str, str]:
-        found = {}
-        for home in self.homes:
-            module = importlib.import_module(home)
-            listed = getattr(module, "__all__", None)
-            for name in listed or vars(module):
-                value = getattr(module, name)
-                ours = listed or (_home(value) == home and not name.startswith("_"))
-                if callable(value) and ours and self._fits(value):
-                    found[name] = _dotted(value)
-        return found
-
-    def _fits(self, part: Any) -> bool:
-        """Whether the builder can make the part, or use it, from what it has."""
-        if self.kind:
-            kind = Config(self.kind).resolve()
-            return inspect.isclass(part) and issubclass(part, kind) and part is not kind
-        if not self.made_of:
-            return True
-        parameters = inspect.signature(part).parameters
-        needed = {name for name, p in parameters.items() if p.default is p.empty}
-        return next(iter(parameters), None) in self.made_of and needed <= {*self.made_of, *self.supplied}
-
-
-Part = Callable[..., Any]
-OF_PRIORS = ("posterior", "image_shape", "takes")  # what a builder supplies
-Prior = Annotated[Part, Choice(("zoo.parts.priors",), made_of=("latent",), supplied=OF_PRIORS)]
-PriorOfPseudoInputs = Annotated[
-    Part, Choice(("zoo.parts.priors",), made_of=("latent",), supplied=(*OF_PRIORS, "num_pseudo_inputs"))
-]
-Posterior = Annotated[
-    Part,
-    Choice(("zoo.parts.heads", "zoo.parts.posteriors"), made_of=("net", "latent"), supplied=("kernel",)),
-]
-Likelihood = Annotated[
-    Part,
-    Choice(
-        ("zoo.parts.likelihoods",),
-        made_of=("net", "image_shape"),
-        supplied=("image_shape",),
-        aliases=(
-            ("bernoulli", "BernoulliLikelihood"),
-            ("categorical", "CategoricalLikelihood"),
-            ("continuous_bernoulli", "ContinuousBernoulliLikelihood"),
-            ("gaussian", "GaussianLikelihood"),
-            ("logistic", "LogisticLikelihood"),
-            ("logistic_mixture", "LogisticMixtureLikelihood"),
-        ),
-    ),
-]
-Family = Annotated[
-    Part,
-    Choice(
-        ("zoo.parts.families",),
-        made_of=("channels",),
-        aliases=(
-            ("bernoulli", "Bernoullis"),
-            ("categorical", "Categoricals"),
-            ("logistic_mixture", "LogisticMixtures"),
-        ),
-    ),
-]
-Network = Annotated[
-    Part,
-    Choice(
-        ("zoo.nn.causal",),
-        made_of=("image_shape", "event_shape", "features"),
-        supplied=("groups", "context"),
-    ),
-]
-Encoder = Annotated[Part, Choice(("zoo.nn.encoders",))]
-Scale = Annotated[
-    Part,
-    Choice(("zoo.nn.scales",), aliases=(("free", "softplus_scale"), ("published", "wide_softplus_scale"))),
-]
-OBJECTIVES = Choice(
-    (
-        "zoo.infer.objectives",
-        "zoo.infer.semi_supervised",
-        "zoo.infer.regularised",
-        "zoo.infer.channel_free_bits",
-        "zoo.infer.path_gradients",
-        "zoo.infer.renyi",
-        "zoo.infer.capacity",
-        "zoo.infer.soft_free_bits",
-        "zoo.infer.posterior_divergence",
-        "zoo.infer.aggressive",
-    ),
-    kind="zoo.infer.objectives.Objective",
-)
-Objective = Annotated[Part, OBJECTIVES]
 
 
 @dataclass(frozen=True)
@@ -217,13 +79,8 @@ class Config:
             raise error if isinstance(error, UsageError) else UsageError(str(error)) from error
 
     def resolve(self) -> Any:
-        """The function or class.
-
-        Raises:
-            UsageError: if there is none of that name.
-        """
-        module, _, name = self.target.rpartition(".")
-        return getattr(importlib.import_module(module), name)
+        """The function or class."""
+        return imported(self.target)
 
     def options(self, supplied: Sequence[str] = ()) -> Iterator[tuple[str, Option, Any]]:
         """Every option: its qualified name, what it is, its value (a part's is its name)."""
@@ -273,7 +130,7 @@ class Config:
         if isinstance(value, Config):
             return value
         if option.choice and value is not None:
-            return Config(_dotted(value))
+            return Config(dotted(value))
         return None
 
     @staticmethod
@@ -339,6 +196,15 @@ def options_of(target: Callable[..., Any], given: Iterable[str] = ()) -> dict[st
     }
 
 
+def parts_with(option: str, choice: Choice) -> list[str]:
+    """The names of the parts of a choice that have an option of that name."""
+    return sorted(
+        name
+        for name, target in choice.parts().items()
+        if option not in choice.supplied and option in options_of(imported(target))
+    )
+
+
 def override(options: T, changes: Mapping[str, Any]) -> T:
     """The dataclass `options` with other values, typed or text, of the fields named in `changes`.
 
@@ -364,12 +230,6 @@ def require(condition: bool, expected: str, got: Any) -> None:
         raise UsageError(f"expected {expected}; got {got}")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the names like `name`, or all there are."""
-    known = sorted(known)
-    return f"; {did_you_mean(name, known) or 'known are ' + ', '.join(known)}"
-
-
 def _with_defaults(target: Callable[..., Any], given: Iterable[str] = ()) -> list[inspect.Parameter]:
     parameters = inspect.signature(target).parameters.values()
     return [p for p in parameters if p.default is not p.empty or p.name in given]
@@ -390,11 +250,3 @@ def _doc(target: Any) -> str:
     """The docstring; of a class, those of its bases before its own."""
     classes = reversed(target.__mro__[:-1]) if inspect.isclass(target) else [target]
     return "\n\n".join(inspect.cleandoc(c.__doc__ or "") for c in classes)
-
-
-def _dotted(value: Any) -> str:
-    return f"{_home(value)}.{getattr(value, '__name__', '')}"
-
-
-def _home(value: Any) -> str:
-    return str(getattr(value, "__module__", ""))

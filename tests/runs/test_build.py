@@ -7,10 +7,10 @@ import torch
 
 from tests.catalogue import ONE_A_FAMILY, experiment, images
 from zoo import ELBO, ImportanceWeighted, System, build
+from zoo.choices import OBJECTIVES
 from zoo.errors import UsageError
 from zoo.infer.objectives import ELBOLoss
 from zoo.models.vae import vae
-from zoo.settings import OBJECTIVES
 
 
 def test_a_system_is_what_its_experiment_says():

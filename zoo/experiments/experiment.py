@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from zoo.errors import UsageError
-from zoo.settings import OBJECTIVES, Config, Objective, Option, nearest
+from zoo.choices import OBJECTIVES, Objective
+from zoo.errors import UsageError, nearest
+from zoo.settings import Config, Option, parts_with
 
 SECTIONS = ("system", "data", "objective", "training")
 
@@ -105,7 +106,7 @@ class Experiment:
         known = [(section, key) for section, config in self._sections().items() for key in config.values()]
         found = [(s, key) for s, key in known if key == name or key.endswith(f".{name}")]
         if not found:
-            cure = self._bringing(name) or nearest(name, _short_names(key for _, key in known))
+            cure = self._belonging(name) or nearest(name, _short_names(key for _, key in known))
             raise UsageError(f"unknown option {name!r}{cure}")
         depth = min(key.count(".") for _, key in found)
         highest = [(s, key) for s, key in found if key.count(".") == depth]
@@ -113,10 +114,10 @@ class Experiment:
             raise UsageError(f"{name!r} may be {' or '.join(key for _, key in highest)}: say which")
         return highest[0]
 
-    def _bringing(self, name: str) -> str:
+    def _belonging(self, name: str) -> str:
         """The end of an error message: the parts that are not chosen and have an option of that name."""
         having = {
-            key: option.choice.having(name.rpartition(".")[2])
+            key: parts_with(name.rpartition(".")[2], option.choice)
             for key, option, _ in self.described()
             if option.choice
         }

@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, nearest
 from zoo.experiments.experiment import names
-from zoo.settings import nearest
 from zoo.training.files import WEIGHTS
 
 FOLDER = Path(__file__).with_name("weights")

@@ -9,13 +9,14 @@ import pyro
 from torch import Tensor
 
 from distributions.copies import independent_copies
+from zoo.choices import Family, Network
 from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size
 from zoo.nn.causal import PixelCNN
 from zoo.nn.layers import Shape, require_images
 from zoo.parts.families import Bernoullis
 from zoo.parts.likelihoods import AutoregressiveLikelihood, causal_network
-from zoo.settings import Family, Network, construct
+from zoo.settings import construct
 
 
 class AutoregressiveDensity(Program):

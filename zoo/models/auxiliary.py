@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
+from zoo.choices import Encoder, Likelihood
 from zoo.infer.auxiliary import AuxiliaryGuide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense
@@ -25,7 +26,7 @@ from zoo.parts.heads import Features, ImageConditioned, NormalHead
 from zoo.parts.labels import Classes, LabelHead, UniformLabels
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.priors import StandardNormal
-from zoo.settings import Encoder, Likelihood, construct, passes_on
+from zoo.settings import construct, passes_on
 
 
 class Auxiliary(Program):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
+from zoo.choices import Likelihood
 from zoo.infer.auxiliary import AuxiliaryGuide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense, glorot
@@ -21,7 +22,7 @@ from zoo.nn.layers import Shape
 from zoo.parts.heads import Features, ImageConditioned, NormalHead
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.priors import StandardNormal
-from zoo.settings import Likelihood, construct
+from zoo.settings import construct
 
 
 class AuxiliaryVAE(Program):

@@ -9,6 +9,7 @@ in the paper q(z_t | x) sees only what of the image is still to come, here the r
 above them the decoder knows already. With anti_causal=false it sees all of the image at every t.
 """
 
+from zoo.choices import Family, Network
 from zoo.infer.guides import AmortizedGuide
 from zoo.models.vae import VAE
 from zoo.nn.anti_causal import AntiCausalEncoder
@@ -19,7 +20,7 @@ from zoo.parts.families import Bernoullis
 from zoo.parts.heads import NormalHead, SequenceHead
 from zoo.parts.likelihoods import AutoregressiveLikelihood, causal_network
 from zoo.parts.priors import AR1Prior
-from zoo.settings import Family, Network, construct
+from zoo.settings import construct
 
 
 def delta_vae(

@@ -19,6 +19,7 @@ import pyro
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
+from zoo.choices import Likelihood, Prior, Scale
 from zoo.conversion import Probability
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.activations import ELU
@@ -31,7 +32,7 @@ from zoo.nn.weight_norm import weight_normalised
 from zoo.parts.heads import NormalHead
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.priors import StandardNormal
-from zoo.settings import Likelihood, Prior, Scale, construct
+from zoo.settings import construct
 
 # the paths, the merges, and the heads, whose normalised weights are most of what is kept
 CHECKPOINTED = (Upward, Decoder, GatedResNet, Shaped)

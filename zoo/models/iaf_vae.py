@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from distributions import TransformedDistribution
 from flows import Autoregressive
 from flows.univariate import Affine
+from zoo.choices import Family
 from zoo.models.residual_hierarchy import (
     FamilyLikelihood,
     ResidualGuide,
@@ -39,7 +40,7 @@ from zoo.nn.layers import Shape
 from zoo.nn.masked_cell import MaskedNet
 from zoo.nn.weight_norm import WeightNormConvTranspose2d
 from zoo.parts.families import Bernoullis
-from zoo.settings import Family, construct
+from zoo.settings import construct
 
 
 class IAFVAE(ResidualHierarchy):

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
+from zoo.choices import Likelihood, Posterior
 from zoo.errors import UsageError
 from zoo.infer.guides import Guide, no_posterior
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
@@ -28,7 +29,7 @@ from zoo.nn.layers import Shape
 from zoo.parts.heads import NormalHead, distribution_of, encoded
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.priors import StandardNormal
-from zoo.settings import Likelihood, Posterior, construct
+from zoo.settings import construct
 
 
 class MarkovVAE(Program):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
+from zoo.choices import Encoder, Likelihood
 from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense
@@ -27,7 +28,7 @@ from zoo.parts.heads import NormalHead
 from zoo.parts.labels import Classes, LabelHead, UniformLabels
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.priors import StandardNormal
-from zoo.settings import Encoder, Likelihood, construct
+from zoo.settings import construct
 
 
 class M2(Program):

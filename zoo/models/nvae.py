@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from distributions import TransformedDistribution
 from distributions.copies import independent_copies
+from zoo.choices import Choice, Family, Part
 from zoo.models.residual_hierarchy import (
     FamilyLikelihood,
     LearnedConstant,
@@ -47,7 +48,7 @@ from zoo.nn.residual_cells import regular_cell, separable_cell
 from zoo.parts.families import Bernoullis
 from zoo.parts.laws import residual
 from zoo.parts.priors import StandardNormal
-from zoo.settings import Choice, Family, Part, construct
+from zoo.settings import construct
 
 BOUND = 5.0
 

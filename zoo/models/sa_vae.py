@@ -6,12 +6,12 @@ q(z | x) = q(z; lambda_T(x)), T gradient steps from the encoder's answer (`zoo.i
 A PixelVAE (arXiv:1611.05013) whose guide is refined.
 """
 
+from zoo.choices import Family, Network
 from zoo.infer.semi_amortised import SemiAmortizedGuide
 from zoo.models.vae import VAE, pixelvae
 from zoo.nn.causal import GatedPixelCNN
 from zoo.nn.layers import Shape
 from zoo.parts.families import Bernoullis
-from zoo.settings import Family, Network
 
 
 def sa_vae(

@@ -22,6 +22,7 @@ import pyro.poutine as poutine
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
+from zoo.choices import Likelihood
 from zoo.conversion import Probability
 from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
@@ -33,7 +34,7 @@ from zoo.nn.layers import Shape, Shaped, project
 from zoo.nn.stages import Block, Stage
 from zoo.parts.labels import Classes, LabelHead, UniformLabels
 from zoo.parts.likelihoods import BernoulliLikelihood
-from zoo.settings import Likelihood, passes_on
+from zoo.settings import passes_on
 
 
 class SemiSupervisedBIVA(Program):

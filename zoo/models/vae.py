@@ -13,6 +13,7 @@ import pyro
 from torch import Tensor, nn
 
 from distributions.copies import independent_copies
+from zoo.choices import Encoder, Family, Likelihood, Network, Posterior, Prior
 from zoo.infer.guides import AmortizedGuide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.causal import GatedPixelCNN
@@ -23,7 +24,7 @@ from zoo.parts.families import Bernoullis
 from zoo.parts.heads import NormalHead
 from zoo.parts.likelihoods import AutoregressiveLikelihood, BernoulliLikelihood, causal_network
 from zoo.parts.priors import StandardNormal
-from zoo.settings import Encoder, Family, Likelihood, Network, Posterior, Prior, construct
+from zoo.settings import construct
 
 
 class VAE(Program):

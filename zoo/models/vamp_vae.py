@@ -7,6 +7,7 @@ The pseudo-inputs u_c are images that are learned; model and guide share the enc
 and, at 28 x 28 and C = 500, 392,000 of pseudo-inputs.
 """
 
+from zoo.choices import PriorOfPseudoInputs
 from zoo.infer.guides import AmortizedGuide
 from zoo.models.vae import VAE
 from zoo.nn.gated import gated_dense
@@ -15,7 +16,7 @@ from zoo.nn.scales import bounded_scale
 from zoo.parts.heads import NormalHead
 from zoo.parts.likelihoods import BernoulliLikelihood
 from zoo.parts.priors import VampPrior
-from zoo.settings import PriorOfPseudoInputs, construct
+from zoo.settings import construct
 
 
 def vamp_vae(

@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.choices import Family
 from zoo.models.residual_hierarchy import (
     FamilyLikelihood,
     LearnedConstant,
@@ -36,7 +37,7 @@ from zoo.nn import checkpointed
 from zoo.nn.cells import PaddedImage
 from zoo.nn.layers import Shape
 from zoo.parts.families import Bernoullis
-from zoo.settings import Family, construct
+from zoo.settings import construct
 
 
 class VDVAE(ResidualHierarchy):

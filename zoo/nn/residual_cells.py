@@ -11,9 +11,9 @@ from typing import Annotated
 
 from torch import nn
 
+from zoo.choices import Choice, Part
 from zoo.nn.cells import ResidualCell, SqueezeExcite, convolution, skip
 from zoo.nn.preactivations import batch_norm, batch_norm_swish
-from zoo.settings import Choice, Part
 
 Preactivation = Annotated[Part, Choice(("zoo.nn.preactivations",))]
 

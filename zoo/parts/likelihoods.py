@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from distributions import Autoregressive
+from zoo.choices import Part
 from zoo.nn.layers import Shape, out_shape_of, project
 from zoo.parts.families import (
     Categoricals,
@@ -16,7 +17,7 @@ from zoo.parts.families import (
     Logistics,
     bernoulli,
 )
-from zoo.settings import Part, require
+from zoo.settings import require
 
 
 class LikelihoodModule(nn.Module):
