@@ -64,6 +64,19 @@ def require_choice(experiment: Experiment, data: ImageData) -> None:
         )
 
 
+def require_learned_guide(system: System) -> None:
+    """Check that the guide has parameters, where the objective is about a posterior that is learned.
+
+    Raises:
+        UsageError: if it has none, as that of a density of images.
+    """
+    if system.objective.of_posterior and not any(p.requires_grad for p in system.guide.parameters()):
+        raise UsageError(
+            f"{type(system.objective).__name__} is for a guide that is learned; that of "
+            f"{system.experiment.name} has no parameters"
+        )
+
+
 def require_memory(experiment: Experiment, image_shape: tuple[int, int, int]) -> None:
     """Check that the parameters and the optimiser's two moments of each can be held by this machine.
 

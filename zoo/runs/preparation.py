@@ -12,7 +12,7 @@ from zoo.data.protocol import Protocol
 from zoo.errors import UsageError
 from zoo.experiments import Experiment
 from zoo.infer.initialisation import initialise, start_at_images
-from zoo.runs.images import require_choice, require_fit, require_memory
+from zoo.runs.images import require_choice, require_fit, require_learned_guide, require_memory
 from zoo.runs.monitor import Monitor
 from zoo.runs.system import System
 from zoo.seeds import mixed_seed, seeded_generator
@@ -40,11 +40,7 @@ def prepared(
     require_choice(experiment, data)
     if experiment.begin is not None:
         experiment.begin(system)
-    if system.objective.of_posterior and not any(p.requires_grad for p in system.guide.parameters()):
-        objective = type(system.objective).__name__
-        raise UsageError(
-            f"{objective} is for a guide that is learned; that of {experiment.name} has no parameters"
-        )
+    require_learned_guide(system)
     system.objective.prepare(system.model, data, system.encoding)
     batches = Batches(
         data.train,
@@ -59,7 +55,7 @@ def prepared(
 
 
 def initialise_on(system: System, data: ImageData, *, seed: int, device: torch.device) -> None:
-    """Data-dependent initialisation, of what there is of it: see `start_at_images` and `zoo.initialise`.
+    """Data-dependent initialisation; see `start_at_images` and `zoo.initialise`.
 
     Raises:
         UsageError: if there are too few images, or a part cannot start at any.

@@ -55,7 +55,7 @@ class Run:
         path: of the folder.
         folder: the folder, where there is one already.
         weights: in place of a folder, of a system that was trained elsewhere.
-        seed: of all that is random.
+        seed: of images' order, parameters and noise.
         device: where it runs.
         data_root: folder of data sets.
         download: whether to fetch the data set if it is not there.
@@ -223,25 +223,14 @@ class Run:
         """
         if self.weights is not None:
             raise self._no_folder()
-        changed: dict[str, Any] = {}
         if self._folder is None:  # before data are read and a model is built
             parallel.on_rank_zero(lambda: RunFolder.require_place(self.path))
         config = self._configuration()
-        if self._folder is not None:
-            changed = require_same(self._folder.config, config, self.path)
+        changed = {} if self._folder is None else require_same(self._folder.config, config, self.path)
         with parallel.process_group(self.device):
             self.leads = parallel.rank() == 0
             system, batches = prepared(self.experiment, self.data, seed=self.seed, device=self.device)
-            start = self._start(system)
-            if self._folder is None:
-                parallel.on_rank_zero(lambda: RunFolder.create(self.path, config))
-            if start is not None:
-                parallel.on_rank_zero(lambda: save_checkpoint(self.folder.last_checkpoint, start))
-            if not has_checkpoint(self.folder.checkpoints):
-                initialise_on(system, self.data, seed=self.seed, device=self.device)
-            if changed:
-                parallel.on_rank_zero(lambda: record_changes(self.folder, changed))
-            outputs.name_charts(self.folder)
+            self._begin(system, config, changed)
             result = fit(
                 system.model,
                 system.guide,
@@ -284,13 +273,19 @@ class Run:
             UsageError: if fewer than one image is asked for, or more than there are.
             NonFiniteError: if the log-likelihood is not finite, or absurd.
         """
-        require_images(self.data, split, images)
-        system, x = self.system, self._held_out(split)[:images]
-        pair = system.model, system.guide
+        x, system = self._chosen(split, images), self.system
         with parallel.first_shows(len(x), unit="image") as bar:
             bar.update(0, {})  # the next line may take minutes
-            options: Any = {"seed": seed, "chunk": chunk, "distributed": True}
-            likelihood = log_likelihood(*pair, x, samples, progress=advancing(bar), **options)
+            likelihood = log_likelihood(
+                system.model,
+                system.guide,
+                x,
+                samples,
+                seed=seed,
+                chunk=chunk,
+                progress=advancing(bar),
+                distributed=True,
+            )
         require_resolved(likelihood)
         labels = getattr(self.data, f"{split}_labels")
         labels = labels if labels is None else labels[:images]
@@ -324,8 +319,7 @@ class Run:
         Raises:
             UsageError: for a count out of range, or a model with discrete latents.
         """
-        require_images(self.data, split, images)
-        system, x = self.system, self._held_out(split)[:images]
+        x, system = self._chosen(split, images), self.system
         guide = system.guide if start == "guide" else None
         with parallel.first_shows(len(x), unit="image") as bar:
             likelihood = annealed_log_likelihood(
@@ -342,7 +336,7 @@ class Run:
         return Evaluation(likelihood, {}, self.protocol.describe(self.data))
 
     def sample(self, n: int = 64, *, temperature: float = 1.0, seed: int = 0) -> Tensor:
-        """N images drawn from the model, uint8-like pixels (n, C, H, W) for a picture."""
+        """N images drawn from the model, pixels (n, C, H, W) for a picture; see `zoo.sample`."""
         torch.manual_seed(seed)
         with Progress(100, unit="%") as bar:
             x = sample(
@@ -378,18 +372,24 @@ class Run:
             samples: log weights an image and bound.
             images: test images of each set; all by default.
             seed: of the noise.
-            chunk: samples at a time.
+            chunk: samples at a time, for memory and speed only.
+
+        Raises:
+            UsageError: if there are no such layers, or fewer images than are asked for.
+            DataError: if the other set is missing, unreadable or of another shape.
         """
         places: Any = {"data_root": self.data_root, "download": self.download}
         other = self.protocol.load_beside(self.data, against, **places)
-        for data in (self.data, other):
-            require_images(data, "test", images)
-        pair = self.system.model, self.system.guide
-        normal, anomalous = (self._held_out("test", data)[:images] for data in (self.data, other))
-        layers = chosen_layers(*pair, normal, above)
+        normal, anomalous = (self._chosen("test", images, data) for data in (self.data, other))
+        model, guide = self.system.model, self.system.guide
+        layers = chosen_layers(model, guide, normal, above)
         with Progress(len(layers) * (len(normal) + len(anomalous)), unit="image") as bar:
             return compare(
-                *(*pair, normal, anomalous, layers),
+                model,
+                guide,
+                normal,
+                anomalous,
+                layers,
                 names=(self.data.name, other.name),
                 samples=samples,
                 chunk=chunk,
@@ -406,6 +406,15 @@ class Run:
         """Samples, reconstructions and the chart of the latents' KL, as PNG in the run's folder."""
         return outputs.save_pictures(self.pictures, self.folder)
 
+    def _chosen(self, split: str, images: int | None, data: ImageData | None = None) -> Tensor:
+        """The first images of a split, all by default, as the model takes them.
+
+        Raises:
+            UsageError: if there are none, or fewer than are asked for.
+        """
+        require_images(self.data if data is None else data, split, images)
+        return self._held_out(split, data)[:images]
+
     def _held_out(self, split: str, data: ImageData | None = None) -> Tensor:
         data = self.data if data is None else data
         return self.protocol.held_out(data, split, self.system.encoding).to(self.device)
@@ -419,6 +428,22 @@ class Run:
         if self.source is not None:
             settings["finetuned_from"] = str(self.source.path.absolute())
         return configuration(self.experiment, self.data, **settings)
+
+    def _begin(self, system: System, config: dict[str, Any], changed: dict[str, Any]) -> None:
+        """Write what comes before the first step: the folder, the start of a finetuning, changed options.
+
+        All processes call it; rank 0 writes.
+        """
+        start = self._start(system)  # may refuse the source, so before the folder is made
+        if self._folder is None:
+            parallel.on_rank_zero(lambda: RunFolder.create(self.path, config))
+        if start is not None:
+            parallel.on_rank_zero(lambda: save_checkpoint(self.folder.last_checkpoint, start))
+        if not has_checkpoint(self.folder.checkpoints):
+            initialise_on(system, self.data, seed=self.seed, device=self.device)
+        if changed:
+            parallel.on_rank_zero(lambda: record_changes(self.folder, changed))
+        outputs.name_charts(self.folder)
 
     def _start(self, system: System) -> dict[str, Any] | None:
         """The state to begin with: of the run that this one finetunes, before its first step."""
