@@ -42,9 +42,7 @@ class Deep(nn.Module):
             pyro.sample("x", dist.Normal(mean, self.log_scale.exp()).to_event(1), obs=x.flatten(1))
 
 
-OPTIONS = {
-    **{"steps": 4, "ema": 0.8, "clip": 5.0, "accumulate": 2, "optimizer": "adam", "resume": True},
-}
+OPTIONS = {"steps": 4, "ema": 0.8, "clip": 5.0, "accumulate": 2, "optimizer": "adam", "resume": True}
 
 
 def fit_deep(rank=0, world_size=1, **changes):

@@ -14,7 +14,7 @@ def backward(run_loss: Any, loss: Any, x: Tensor, *, parts: int = 1) -> Tensor:
         loss(x) = sum_i |x_i| / |x| loss(x_i),    x_i the parts
 
     This is one batch's gradient where the loss is a mean over the images; what a network takes from a whole
-    batch, batch normalisation's statistics say, it takes from a part.
+    batch, such as the statistics of batch normalisation, it takes from a part.
 
     Args:
         run_loss: what computes the loss: itself, compiled, or synchronised between processes.

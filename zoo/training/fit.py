@@ -78,7 +78,7 @@ def _require_objective(objective: Any) -> None:
 
 
 def _require_differentiable(loss: Any) -> None:
-    """Some of Pyro's objectives compute gradients, by baselines say, and no loss to take them of."""
+    """Some of Pyro's objectives compute gradients, with baselines for example, but no loss for autograd."""
     pyros = loss.elbo if isinstance(loss, ELBOModule) else None
     if pyros is not None and not hasattr(pyros, "differentiable_loss"):
         raise UsageError(

@@ -97,15 +97,15 @@ def first_says(flag: bool, device: torch.device) -> bool:
 def copy_first(module: nn.Module) -> None:
     """Give every process the parameters and buffers of the first.
 
-    Parameters are alike after training; buffers, running statistics say, and which epoch was the best are
-    known to the first.
+    Parameters are alike after training; its buffers, such as running statistics, and which epoch was the best
+    are known only to the first.
     """
     _copy_first(module.parameters())
     copy_first_buffers(module)
 
 
 def copy_first_buffers(module: nn.Module) -> None:
-    """Give every process the buffers of the first: in training each moves its own running statistics."""
+    """Give every process the buffers of the first: in training each updates its own running statistics."""
     _copy_first(module.buffers())
 
 

@@ -1,8 +1,8 @@
-"""Which networks of a loss are used by nothing but calls of them: those may be gathered call by call.
+"""The networks of a loss whose parameters are used only while they are called: FSDP may gather these.
 
-A parameter of which every process holds a part is whole only while the module that it was gathered for is
-called. A penalty on a network's weights, or a method of it that is called by name, needs it at other times.
-No class says so; one call of the loss does.
+A sharded parameter is whole only while the module that it was gathered for is called. A penalty on a
+network's weights, or a method that is called by name, needs it at other times. That cannot be read off the
+classes of modules, so it is observed in one call of the loss.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,14 +17,16 @@ from torch.utils._pytree import tree_leaves
 from zoo.ranks import gathered
 from zoo.training.compiled_blocks import repeated
 
-PLAIN = (Tensor, bool, int, float, str, type(None))  # leaves of what a block returns that hide no tensor
+# Leaves of a block's output. A leaf of another type, a distribution for example, may hold tensors that the
+# end of the block's call would free.
+PLAIN = (Tensor, bool, int, float, str, type(None))
 
 
 def separate_blocks(loss: nn.Module, x: Tensor) -> list[str]:
-    """The names of the repeated networks (`repeated`) that nothing but calls of them uses, in any process.
+    """The names of the repeated networks (`repeated`) that are only called, in all processes.
 
-    The loss is called once. What its first call initialises stays as that sets it; its other buffers, running
-    statistics say, are put back.
+    The loss is called once. What this first call initialises stays initialised; other buffers, such as
+    running statistics, are restored.
 
     Args:
         loss: in training mode.
@@ -43,8 +45,8 @@ class _Uses(TorchFunctionMode):
     """Notes the blocks whose parameters are used outside calls of them.
 
     Args:
-        module: whose blocks they are.
-        blocks: of it, none inside another.
+        module: the loss.
+        blocks: its repeated networks, none inside another.
     """
 
     def __init__(self, module: nn.Module, blocks: Iterable[nn.Module]) -> None:
@@ -77,7 +79,7 @@ class _Uses(TorchFunctionMode):
             hook.remove()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """What `func` returns; of shapes and the like no notice is taken."""
+        """Call `func`, and note the blocks that it computes with; reading a shape does not count."""
         result = func(*args, **(kwargs or {}))
         if func is torch.autograd.grad:  # its own backward pass would gather and free the blocks
             self.unsuited.update(self.blocks)
@@ -97,7 +99,7 @@ class _Uses(TorchFunctionMode):
 
 
 def _sharing(module: nn.Module, blocks: list[nn.Module]) -> Iterator[nn.Module]:
-    """The blocks with parameters that other modules have too."""
+    """The blocks that share parameters with modules outside them."""
     for block in blocks:
         inside = set(block.modules())
         others = {id(p) for part in module.modules() if part not in inside for p in part._parameters.values()}
@@ -107,7 +109,7 @@ def _sharing(module: nn.Module, blocks: list[nn.Module]) -> Iterator[nn.Module]:
 
 @contextmanager
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Put back the buffers of a module, but its flags: one that is set says that parameters were."""
+    """Restore the buffers of a module afterwards, except flags, which record that it was initialised."""
     kept = [
         (part._buffers, name, buffer, buffer.clone())
         for part in module.modules()

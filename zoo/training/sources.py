@@ -33,7 +33,7 @@ def as_batches(data: Tensor | Batches | Iterable[Tensor], batch_size: int, seed:
 
 
 class _Iterated:
-    """An iterable of batches, a DataLoader, say, gone through once an epoch.
+    """An iterable of batches, such as a DataLoader, iterated over once an epoch.
 
     What it draws from PyTorch's global generator, the order of images or noise in them, belongs to
     (seed, epoch, batch).

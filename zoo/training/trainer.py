@@ -131,8 +131,8 @@ class Trainer:
     def offer(self, figure: float) -> None:
         """Keep the parameters as they are now, where the best are chosen and `figure` is the highest so far.
 
-        For a callback, which knows what is a good model: the ELBO of validation images, say. Where there is a
-        `patience`, the run ends when the figures have not risen for so many epochs.
+        A callback calls this with a figure of how good the model is, such as the ELBO of validation images.
+        Where there is a `patience`, the run ends when the figures have not risen for so many epochs.
         """
         self.stopping.offer(self.step, figure)
         better = self.best is None or figure > self.best
@@ -227,7 +227,8 @@ class Trainer:
         """Pyro's and PyTorch's checks of values: as they are in a run's first step, off after it."""
         if self._warm:
             return pyro.validation_enabled(False)
-        # What is wrong in the first step of all are the data, as PyTorch says; in a resumed run, parameters.
+        # A check that fails in the very first step is about the data, and PyTorch's message says so; in a
+        # resumed run it is about parameters.
         return finite_parameters() if self.step > self.start else nullcontext()
 
     def _first(self) -> Tensor:
@@ -296,7 +297,7 @@ class Trainer:
         self._finiteness.require(self.step)
         if not self._saving or not (self.leads or self.update.shards):
             return
-        state = self.state_dict()  # gathered from all processes where parameters are cut
+        state = self.state_dict()  # gathered from all processes where parameters are sharded
         if self.leads and self.folder is not None:
             save_checkpoint(self.folder.last_checkpoint, state)
             self._saved_at = time.monotonic()

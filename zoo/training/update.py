@@ -28,22 +28,22 @@ SMALLEST_NORM = 1e-7  # added to the norm that a tensor's gradient is divided by
 
 
 class Update:
-    """Gradient, optimiser and average of a loss, as a run's options have them.
+    """The gradient, the optimiser and the parameter average of a loss, by the options of a run.
 
     Args:
         loss: the loss module.
         options: of the run.
         device: where it is.
-        first: returns the images of the first step, where they are asked for.
+        first: returns the images of the first step; called only where parameters are sharded.
 
     Attributes:
-        loss: the loss module; where its parameters are cut, they are the parts.
-        running: what is called in training: the loss, or its twin that gathers the parts.
-        run_loss: what computes it: that, compiled, or synchronised between processes.
+        loss: the loss module; its parameters are this process's shards, where they are sharded.
+        running: the module that is called in training: the loss, or its copy that gathers the shards.
+        run_loss: computes the loss: `running`, compiled or synchronised between processes.
         parameters: those that are trained.
         average: their exponential moving average, or None.
         skip: which gradients are left out, or None.
-        shards: which parts of the parameters this process holds, or None where it has them whole.
+        shards: the shards of the parameters that this process holds, or None where it has them whole.
 
     Raises:
         UsageError: if there is nothing to train, or options do not go together.
@@ -59,14 +59,14 @@ class Update:
         _require_compatible(loss, options)
         if options.channels_last:
             lay_channels_last(loss)
-        self.shards = _shards(loss, first) if _are_cut(options) else None
+        self.shards = _shards(loss, first) if _is_sharded(options) else None
         self.running = loss if self.shards is None else self.shards.running
         self.blocks = CompiledBlocks(loss) if options.compile == "blocks" else None
         blocks = self.blocks.blocks if self.blocks else ()
         bf16 = options.precision == "bf16"
         self.precision = MixedPrecision(self.running, device, blocks=blocks) if bf16 else None
-        if self.shards is not None:  # after what looks at the classes of modules, which this changes
-            self.shards.cut(device)
+        if self.shards is not None:  # last, since it changes the classes of modules, which others look at
+            self.shards.shard(device)
         self.optimizer = optimizer(self.parameters, options)
         self.skip = GradientSkip(options.skip_above).to(device) if options.skip_above else None
         self.average = ParameterAverage(loss, options.ema) if options.ema else None
@@ -79,13 +79,13 @@ class Update:
 
     @contextmanager
     def whole(self, module: nn.Module) -> Iterator[None]:
-        """The loss, or its average, with whole parameters and alike in all processes; all enter this."""
+        """Within this context the loss, or its average, is whole and alike in all processes; all enter it."""
         with nullcontext() if self.shards is None else self.shards.whole(module):
             parallel.copy_first_buffers(module)
             yield
 
     def complete(self) -> None:
-        """Make the loss and what is evaluated whole, after the last step; all processes call it."""
+        """Gather the loss and its average for good, after the last step; all processes call it."""
         if self.shards is not None:
             for module in dict.fromkeys((self.loss, self.evaluated)):  # in this order in all processes
                 self.shards.complete(module)
@@ -93,13 +93,13 @@ class Update:
     def begin(self, x: Tensor, *, resumed: bool) -> str | None:
         """Compile what is to be, before the first step of this process, on a batch like those to come.
 
-        Every step is a compiled one then, so that a run has the same bits wherever it was resumed. An eager
-        call of the whole loss comes before: it initialises what the first batch initialises. What else it
-        moves, running statistics say, must not be moved again where a run is resumed; blocks are tried out
-        and leave nothing behind.
+        Every step is then a compiled one, so that a run has the same bits wherever it was resumed. The whole
+        loss is called eagerly first, which initialises what the first batch initialises. What that call also
+        updates, such as running statistics, must not be updated again where a run is resumed; trying out
+        blocks changes nothing.
 
         Returns:
-            What there is to say of it.
+            A line about what was compiled, to be shown; None if there is none.
         """
         if not self.options.compile:
             return None
@@ -132,9 +132,9 @@ class Update:
         return measured
 
     def apply(self, measured: dict[str, Tensor]) -> None:
-        """Move the parameters and their average, but where the gradient is left out.
+        """Update the parameters and their average, unless the gradient is left out.
 
-        To know whether it is, a GPU is waited for; without ``skip_above`` no step waits.
+        Reading whether it is waits for a GPU; without ``skip_above`` no step waits.
         """
         if self.skip is None or not measured["skipped"]:
             self.optimizer.step()
@@ -142,19 +142,19 @@ class Update:
                 self.average.update_parameters(self.loss)
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it that changes; where parameters are cut, all processes call this for the first."""
+        """All that changes. Where parameters are sharded all processes call this; the first has it whole."""
         state = {
             "loss": self.loss.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "skip": None if self.skip is None else self.skip.state_dict(),
         }
-        return state if self.shards is None else self.shards.saved(state)
+        return state if self.shards is None else self.shards.full_state(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a state."""
         if self.shards is not None:
-            state = self.shards.parts(state)
+            state = self.shards.sharded_state(state)
         self.loss.load_state_dict(state["loss"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -187,7 +187,7 @@ class Update:
         return norms if self.shards is None else self.shards.norms(parameters, norms)
 
 
-def _are_cut(options: TrainingOptions) -> bool:
+def _is_sharded(options: TrainingOptions) -> bool:
     return options.parallel == "fsdp" and parallel.world_size() > 1
 
 
@@ -213,7 +213,7 @@ def _require_compatible(loss: Any, options: TrainingOptions) -> None:
     if isinstance(loss, AggressiveLoss) and parallel.world_size() > 1:
         raise UsageError("expected one process, for an objective that trains one half at a time; got several")
     for name in ("compile", "channels_last"):
-        if _are_cut(options) and getattr(options, name):
+        if _is_sharded(options) and getattr(options, name):
             raise UsageError(
                 f"expected {name}=false with parallel=fsdp; got {as_text(getattr(options, name))}"
             )
