@@ -10,19 +10,20 @@ from torch.distributions import register_kl
 from distributions.fused_bernoulli import EXACT
 from distributions.noise import inside_unit_interval
 
-# Below it, series of t = logits / 2 that are exact to float64's precision, where the formulas are 0 / 0.
+# Below it, in t = logits / 2, the formulas tend to 0 / 0; series exact to float64's precision replace them.
 SMALL = 0.1
 
 
 class ContinuousBernoulli(dist.ContinuousBernoulli):
-    r"""p(x) = exp(l x) l / (exp(l) - 1) on [0, 1], with l the logit of the Bernoulli whose formula it has.
+    r"""p(x) = exp(l x) l / (exp(l) - 1) on [0, 1], proportional to the Bernoulli's formula with logit l.
 
-    In t = l / 2 it is log p(x) = 2 t (x - 1/2) - log(sinh(t) / t), which no logit overflows. PyTorch's
-    computes the constant from probabilities, which in float32 stop at 1 - 1e-7: for logits beyond 16, of
-    pixels that are black or white, its density integrates to less than 1 (to 0.53 at a logit of 30) and its
-    mean stays at 0.94.
+    With t = l / 2, log p(x) = 2 t (x - 1/2) - log(sinh(t) / t), which does not overflow. PyTorch computes
+    the constant from probabilities, which in float32 stop at 1 - 1e-7: for logits beyond 16, of pixels that
+    are black or white, its density integrates to less than 1 (to 0.53 at a logit of 30) and its mean stays
+    at 0.94.
 
-    Arguments are those of ``pyro.distributions.ContinuousBernoulli``; give it ``logits``.
+    Arguments are those of ``pyro.distributions.ContinuousBernoulli``; ``logits`` keep the precision that
+    ``probs`` lose.
 
     >>> p = ContinuousBernoulli(logits=torch.tensor([0.0, 50.0]))
     >>> p.mean
@@ -75,7 +76,7 @@ class ContinuousBernoulli(dist.ContinuousBernoulli):
         return torch.where(small, series, torch.where(far > 0, 1 - x, x)).clamp(0, 1)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """By the quantile function, differentiable in the logits."""
+        """A draw by the quantile function, (*S, *B), differentiable in the logits."""
         shape = self._extended_shape(torch.Size(sample_shape))
         return self.draw(torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device))
 
@@ -109,7 +110,7 @@ def _log_sinh_ratio(t: Tensor) -> Tensor:
 
 
 def _langevin(t: Tensor) -> Tensor:
-    """Coth(t) - 1 / t, the derivative of `_log_sinh_ratio`."""
+    """Langevin's function coth(t) - 1 / t, the derivative of `_log_sinh_ratio`."""
     s, a = _sides(t)
     series = t * (1 / 3 - s * (1 / 45 - s * (2 / 945 - s / 4725)))
     return torch.where(t.abs() < SMALL, series, t.sign() * (1 / torch.tanh(a) - 1 / a))
@@ -124,6 +125,9 @@ def _langevin_slope(t: Tensor) -> Tensor:
 
 
 def _sides(t: Tensor) -> tuple[Tensor, Tensor]:
-    """T^2 and |t|, each kept on its side of `SMALL`, so that the one not taken has finite gradients."""
+    """The arguments t^2 of the series and |t| of the formulas.
+
+    Each is clamped to its side of `SMALL`, so that the branch that is not taken has finite gradients.
+    """
     a = t.abs()
     return t.clamp(-SMALL, SMALL) ** 2, a.clamp(min=SMALL)

@@ -66,8 +66,8 @@ def shares(sizes: Sequence[int], k: int, rank: int, world_size: int) -> list[ran
     [[range(0, 6), range(0, 0)], [range(6, 10), range(0, 10)]]
 
     Args:
-        sizes: of the pieces, images of a batch say.
-        k: repetitions of every piece, samples say.
+        sizes: of the pieces, such as the images of a batch.
+        k: repetitions of every piece, such as samples.
         rank: of the process.
         world_size: how many processes there are.
     """

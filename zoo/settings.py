@@ -146,8 +146,8 @@ class Config:
 def construct(part: Part, *args: Any, **context: Any) -> Any:
     """``part(*args, ...)`` with those of the keywords `context` that its signature names.
 
-    So a builder offers what it knows, the encoder say, and only a part that needs it takes it. A module that
-    is made already, ``prior=LearnedNormal(8)``, is returned as it is.
+    So a builder offers what it knows, such as the encoder, and only a part that needs it takes it. A module
+    that is made already, ``prior=LearnedNormal(8)``, is returned as it is.
 
     Raises:
         UsageError: if the part needs what the builder does not know, as VampPrior does of a guide's encoder.

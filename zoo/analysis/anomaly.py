@@ -57,7 +57,7 @@ def bounds(
         progress: called with the number of images done after each batch, of N times as many as there are k.
 
     Raises:
-        UsageError: if a k is negative or the model has fewer layers, none at all say.
+        UsageError: if a k is negative or the model has fewer layers, or none at all.
         NonFiniteError: if a weight is not a number.
     """
     ks = chosen_layers(model, guide, x, ks)

@@ -25,7 +25,7 @@ def sample(
     mean: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Tensor:
-    """N images from the model, (n, C, H, W), as its likelihood has them.
+    """N images from the model, (n, C, H, W), in the encoding of its likelihood.
 
     Args:
         model: called with ``n=n``.
@@ -146,9 +146,12 @@ class Tempered(Messenger):
         Raises:
             UsageError: if it has not.
         """
-        if isinstance(self.temperature, Mapping) and (strange := set(self.temperature) - self.layers):
+        if not isinstance(self.temperature, Mapping):
+            return
+        missing = set(self.temperature) - self.layers
+        if missing:
             layers = sorted(self.layers - {0})
-            raise UsageError(f"expected temperatures of the layers {layers}; got one of layer {min(strange)}")
+            raise UsageError(f"expected temperatures of the layers {layers}; got one of layer {min(missing)}")
 
 
 class Watched(Messenger):

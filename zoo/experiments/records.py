@@ -43,7 +43,7 @@ class Record:
         bits_per_dim: mean and standard error.
         pareto_k: mean over the images.
         pareto_k_above: share of the images with Pareto k above 0.7, for which log p(x) is a lower bound.
-        further: other figures of the objective with their standard errors, the share of wrong labels say.
+        further: other figures of the objective with their standard errors, such as the share of wrong labels.
         note: what else there is to know.
     """
 

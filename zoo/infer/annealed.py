@@ -30,9 +30,8 @@ from zoo.infer.unconstrained import is_latent
 from zoo.infer.weight_statistics import WeightStatistics
 from zoo.seeds import mixed_seed
 
-CHAINS_AT_ONCE = (
-    4  # times the rows of an importance sample: one gradient of few rows is mostly Pyro's handlers
-)
+# Times the rows of an importance sample: a gradient of few rows is mostly the cost of Pyro's handlers.
+CHAINS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -161,26 +160,26 @@ def bracket_log_likelihood(
 
     Of a model without latents both bounds are log p(x') itself.
 
-    How far apart the bounds are says how far annealing with these settings can be trusted on images like
-    these; real images may be harder.
+    The distance between the bounds shows how far annealing with these settings can be trusted on images like
+    the simulated ones; real images may be harder.
 
     Args:
-        model: see `annealed_log_likelihood`, as for all that follows.
+        model: as for `annealed_log_likelihood`.
         x: images (N, ...); only their shape matters. The model must observe this very tensor at one site.
-            What else it observes, a label say, stays, and must not depend on the latents: they would be no
-            draw from the posterior.
+            Other observations, such as a label, stay as they are and must not depend on the latents, which
+            otherwise would be no draw from the posterior.
         guide: where the chains that run forwards start, and the others end.
         chains: an image, for each of the two bounds.
-        steps: see there.
-        leapfrog: see there.
-        target: see there.
-        schedule: see there.
-        batch_size: see there.
-        seed: see there.
-        progress: see there.
+        steps: T, the number of temperatures.
+        leapfrog: gradients a step of Hamiltonian Monte Carlo.
+        target: as for `annealed_log_likelihood`.
+        schedule: as for `annealed_log_likelihood`.
+        batch_size: as for `annealed_log_likelihood`.
+        seed: of all noise.
+        progress: called with the number of images done after each batch.
 
     Raises:
-        UsageError: as there; or if no site observes x.
+        UsageError: as for `annealed_log_likelihood`, or if no site observes x.
         NonFiniteError: if a weight is not a number.
     """
     settings = Settings(chains, steps, leapfrog, target, schedule)
@@ -230,7 +229,7 @@ def simulate(model: Callable[..., Any], x: Tensor) -> tuple[Tensor, dict[str, Te
 
 
 class _Simulated(Messenger):
-    """Draws what would be observed as x; other observations, of a label say, stay."""
+    """Draws what would be observed as x; other observations, such as a label, stay."""
 
     def __init__(self, x: Tensor) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ from zoo.errors import UsageError
 
 CHECKED_PYRO = "1.9."
 
-# Of the compiler's own generators that of a CPU takes 18 times as long as PyTorch's, with other numbers.
+# The compiler's own generator for CPUs takes 18 times as long as PyTorch's, and draws other numbers.
 EAGER_NOISE = {"options": {"fallback_random": True}}
 
 
@@ -30,8 +30,7 @@ def compile_loss(loss: torch.nn.Module, x: Tensor, **options: Any) -> Any:
     """Compile a loss made by `zoo.ELBO` or `zoo.ImportanceWeighted`; called as the loss is.
 
     Compiling takes from tens of seconds to minutes. On a CPU, without options, noise is that of the eager
-    loss. Under a Pyro version that this was not checked with,
-    warns and returns the loss as it is.
+    loss. Under a Pyro version that this was not checked with, warns and returns the loss as it is.
 
     Args:
         loss: the module; its parameters and buffers remain its own.

@@ -39,8 +39,8 @@ class Site(NamedTuple):
         value: (N, ...).
         early: whether the guide drew it before the model ran, so that the prior may depend on it.
         of_model, of_guide: how log probabilities under the prior and the posterior become one term an image.
-        drawn_log_q: called, log q of the value by what it was drawn from (see `Draws`); None where there is
-            nothing of that.
+        drawn_log_q: returns log q of the value from what was computed in drawing it (see `Draws`); None
+            where nothing was.
         layer: of a hierarchy (`zoo.latent`), None where it has none.
     """
 

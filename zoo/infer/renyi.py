@@ -45,14 +45,17 @@ class Renyi(Objective):
             return log_w.mean(0)
         power = 1 - self.alpha
         bound = log_mean(power * log_w) / power
-        return bound if abs(power) > SMALL_POWER else torch.where(*_near_one(log_w, power), bound)
+        if abs(power) > SMALL_POWER:
+            return bound
+        near, corrected = _near_one(log_w, power)
+        return torch.where(near, corrected, bound)
 
 
 def _near_one(log_w: Tensor, power: float) -> tuple[Tensor, Tensor]:
-    """Whether L_alpha of each image is its mean log weight and a small term, and that sum, (B,) each.
+    """Which images have L_alpha as their mean log weight and a small correction, and that sum, (B,) each.
 
-    As it stands the formula divides the rounding error of a logarithm by a power near 0: in float32 it is off
-    by 0.1 nats at alpha = 1 - 1e-6.
+    The formula itself divides the rounding error of a logarithm by a power near 0: in float32 it is off by
+    0.1 nats at alpha = 1 - 1e-6.
     """
     mean = log_w.mean(0)
     exponents = power * (log_w - mean)

@@ -3,7 +3,7 @@
 p(x, z)  = p(x | z) p(z_L) prod_{i<L} p(z_i | z_>i)
 q(z | x) = prod_i q(z_i | x, z_>i)
 
-Both passes of the inference network, up and down, say something of every posterior (bidirectional inference);
+Both passes of the inference network, up and down, contribute to every posterior (bidirectional inference);
 the down pass is the model's own (`zoo.models.residual_hierarchy`). d are the encoder's features, h the state:
 
     up      [mu_q, log sigma_q, c_q, u] = conv(elu(d));                        d = d + 0.1 conv(elu(u))
@@ -128,7 +128,7 @@ class Down(nn.Module):
 
 
 class LayerPosterior(nn.Module):
-    """q(z_i | x, z_>i) of what both passes say, by way of flows where there are any.
+    """q(z_i | x, z_>i) from the features of both passes, transformed by flows where there are any.
 
     Args:
         flows: on z_i, each conditional on the context.

@@ -9,7 +9,7 @@ from torch import nn
 
 from flows.flow import Flow
 from zoo.nn.activations import ELU
-from zoo.nn.layers import Shape, Shaped, image
+from zoo.nn.layers import Shape, Shaped, if_image
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -24,7 +24,7 @@ def dense(in_shape: Shape, hidden: Sequence[int], *, activation: Callable[[], nn
     """
     widths = [math.prod(in_shape), *hidden]
     layers = [(nn.Linear(a, b), activation()) for a, b in itertools.pairwise(widths)]
-    return Shaped((widths[-1],), nn.Flatten(), *itertools.chain(*layers), takes=image(in_shape))
+    return Shaped((widths[-1],), nn.Flatten(), *itertools.chain(*layers), takes=if_image(in_shape))
 
 
 def glorot(module: M) -> M:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from zoo.nn.layers import Shape, Shaped, image, strided
+from zoo.nn.layers import Shape, Shaped, if_image, strided
 
 
 def gated_dense(in_shape: Shape, hidden: Sequence[int]) -> Shaped:
@@ -18,7 +18,7 @@ def gated_dense(in_shape: Shape, hidden: Sequence[int]) -> Shaped:
     """
     widths = [math.prod(in_shape), *hidden]
     layers = [(nn.Linear(a, 2 * b), nn.GLU(dim=1)) for a, b in itertools.pairwise(widths)]
-    return Shaped((widths[-1],), nn.Flatten(), *itertools.chain(*layers), takes=image(in_shape))
+    return Shaped((widths[-1],), nn.Flatten(), *itertools.chain(*layers), takes=if_image(in_shape))
 
 
 def gated_convolutions(in_shape: Shape, layers: Sequence[tuple[int, int, int]]) -> Shaped:

@@ -9,12 +9,12 @@ Shape = tuple[int, ...]
 
 
 class Shaped(nn.Sequential):
-    """Modules in a row that know the shape of what they return, and of the images they take, if they do.
+    """A sequence of modules that knows the shape of its output and, if it reads images, of these.
 
     Args:
-        out_shape: of what they return.
-        modules: the first of them applied first.
-        takes: (C, H, W) of images, which are then checked; None for anything.
+        out_shape: of the output.
+        modules: applied from first to last.
+        takes: (C, H, W) of the images that it reads, which are then checked; None for any input.
     """
 
     def __init__(self, out_shape: Shape, *modules: nn.Module, takes: Shape | None = None) -> None:
@@ -67,7 +67,7 @@ def out_shape_of(net: Any) -> Shape:
     return tuple(shape)
 
 
-def image(shape: Shape) -> Shape | None:
+def if_image(shape: Shape) -> Shape | None:
     """The shape if it is an image's, (C, H, W); None for a vector's."""
     return tuple(shape) if len(shape) == 3 else None
 

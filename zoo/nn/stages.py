@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from zoo.conversion import Natural
 from zoo.nn.gated_resnet import GatedResNet
-from zoo.nn.layers import Shape, image, project, require_images, strided
+from zoo.nn.layers import Shape, if_image, project, require_images, strided
 
 Block = Callable[..., Any]
 
@@ -131,7 +131,7 @@ class Upward(nn.Module):
         super().__init__()
         dense = len(start) == 1
         self.expand = project(start, below) if dense else nn.Identity()
-        self.takes = image(start)
+        self.takes = if_image(start)
         start = below if dense else start
         self.out_shape = stage.features(start)
         shapes = [start, *[(stage.filters, *start[1:])] * (stage.blocks - 1), self.out_shape]

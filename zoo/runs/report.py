@@ -17,7 +17,7 @@ class Evaluation:
 
     Attributes:
         likelihood: of each image.
-        metrics: figures that the objective adds, the classification error say.
+        metrics: figures that the objective adds, such as the classification error.
         protocol: what the images are, in a line.
     """
 
