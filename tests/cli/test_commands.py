@@ -231,6 +231,11 @@ def test_figures_of_one_image_and_one_sample_are_json(zoo, trained, tmp_path):
     figures = json.loads(path.read_text())
     assert figures["log_likelihood_stderr"] is None
     assert figures["pareto_k"] is None
+    assert "nan" not in outcome.out
+    assert "+-" not in outcome.out  # neither images nor samples have a spread
+    assert f"{figures['log_likelihood']:.3f} nats (1 image)" in outcome.out
+    two = zoo("evaluate", trained, "--samples", 2, "--images", 1).out
+    assert two.count("+-") == two.count(" from sampling)") == 1
 
 
 def test_the_validation_split_has_its_own_figures(zoo, trained):

@@ -52,6 +52,14 @@ def test_the_error_of_a_difference_is_that_of_the_pairs():
     assert second["difference_stderr"] < second["log_likelihood_stderr"] / 100
 
 
+def test_one_image_has_no_error():
+    comparison = Comparison({"a": _evaluation(-torch.ones(1)), "b": _evaluation(-2 * torch.ones(1))})
+    row = comparison.table().splitlines()[2]
+    assert "nan" not in row
+    assert "+-" not in row
+    assert "-1.000" in row.split()
+
+
 def _evaluation(values):
     fields = {
         "elbo": values - 1,

@@ -125,7 +125,10 @@ class LogLikelihood:
 
     @property
     def stderr(self) -> float:
-        """Standard error of `mean` over the images, sd / sqrt(N): as if other images had been drawn."""
+        """Standard error of `mean` over the images, sd / sqrt(N): as if other images had been drawn.
+
+        NaN for one image.
+        """
         return stderr(self.log_likelihood)
 
     @property
@@ -144,7 +147,10 @@ class LogLikelihood:
         return self.stderr / (self.dimensions * math.log(2))
 
     def summary(self) -> dict[str, float | int | None]:
-        """The numbers for a table, means over the images; None where there is no number."""
+        """The numbers for a table, means over the images; None where there is no Pareto k.
+
+        The standard errors over the images are NaN for one image.
+        """
         k_hat = self.pareto_k[~self.pareto_k.isnan()]
         finite = k_hat[k_hat.isfinite()]
         return {

@@ -19,7 +19,7 @@ from zoo.errors import UsageError
 from zoo.experiments.pretrained import called
 from zoo.infer.importance import stderr
 from zoo.runs.images import require_images
-from zoo.runs.report import Evaluation
+from zoo.runs.report import Evaluation, plus_minus
 from zoo.runs.run import Run
 from zoo.runs.system import System
 
@@ -185,4 +185,4 @@ def _row(f: Mapping[str, Any]) -> str:
 
 
 def _pm(mean: float, error: float, digits: int) -> str:
-    return f"{f'{mean:.{digits}f} +- {error:.{digits}f}':>17s}"
+    return f"{plus_minus(mean, error, digits):>17s}"

@@ -1,5 +1,6 @@
 """Figures of a run on held-out images, and how they are printed."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,11 @@ def require_resolved(result: LogLikelihood) -> None:
         )
 
 
+def plus_minus(mean: float, error: float, digits: int, *, width: int = 1) -> str:
+    """A mean and its standard error; the mean without one where there is none, as of a single image."""
+    return f"{mean:{width}.{digits}f}" + ("" if math.isnan(error) else f" +- {error:.{digits}f}")
+
+
 def table(result: LogLikelihood) -> str:
     """The figures with their errors, for people."""
     s = result.summary()
@@ -71,21 +77,21 @@ def table(result: LogLikelihood) -> str:
     if result.exact:
         return "\n".join(
             [
-                f"test log p(x)      {result.mean:10.3f} +- {result.stderr:.3f} nats an image, exact: "
-                f"no latent variables, nothing to sample ({s['images']} images)",
-                f"bits/dim           {s['bits_per_dim']:10.4f} +- {s['bits_per_dim_stderr']:.4f}",
+                f"test log p(x)      {_figure(s, 'log_likelihood')} nats an image, exact: "
+                f"no latent variables, nothing to sample ({_images(s, 1)})",
+                f"bits/dim           {_figure(s, 'bits_per_dim', 4)}",
             ]
         )
     smoothed = (
-        f"log p(x), smoothed {s['smoothed']:10.3f} +- {s['smoothed_stderr']:.3f} nats by Pareto smoothed "
+        f"log p(x), smoothed {_figure(s, 'smoothed')} nats by Pareto smoothed "
         "weights: an estimate, not a bound"
     )
     lines = [
-        f"test ELBO          {s['elbo']:10.3f} +- {s['elbo_stderr']:.3f} nats an image",
-        f"log p(x), K={result.samples:<6d} {result.mean:10.3f} +- {result.stderr:.3f} nats "
-        f"({s['images']} images; +- {s['log_likelihood_stderr_over_samples']:.3f} from sampling)",
+        f"test ELBO          {_figure(s, 'elbo')} nats an image",
+        f"log p(x), K={result.samples:<6d} {_figure(s, 'log_likelihood')} nats "
+        f"({_images(s, result.samples)})",
         *([] if s["pareto_k"] is None else [smoothed]),
-        f"bits/dim           {s['bits_per_dim']:10.4f} +- {s['bits_per_dim_stderr']:.4f}",
+        f"bits/dim           {_figure(s, 'bits_per_dim', 4)}",
         f"effective samples  {s['ess']:10.1f} of {result.samples}",
         f"Pareto k           {_or_none(s['pareto_k'])}",
     ]
@@ -95,10 +101,9 @@ def table(result: LogLikelihood) -> str:
 def _annealed_table(result: AnnealedLogLikelihood) -> str:
     s = result.summary()
     lines = [
-        f"log p(x), annealed {result.mean:10.3f} +- {result.stderr:.3f} nats "
-        f"({s['images']} images; +- {s['log_likelihood_stderr_over_samples']:.3f} from sampling)",
-        f"one chain's bound  {s['annealed_bound']:10.3f} +- {s['annealed_bound_stderr']:.3f} nats an image",
-        f"bits/dim           {s['bits_per_dim']:10.4f} +- {s['bits_per_dim_stderr']:.4f}",
+        f"log p(x), annealed {_figure(s, 'log_likelihood')} nats ({_images(s, result.samples)})",
+        f"one chain's bound  {_figure(s, 'annealed_bound')} nats an image",
+        f"bits/dim           {_figure(s, 'bits_per_dim', 4)}",
         f"chains             {result.samples} an image, {result.steps} temperatures, {result.leapfrog} "
         f"leapfrog steps, acceptance {s['acceptance']:.2f}",
         f"effective chains   {s['ess']:10.1f} of {result.samples}",
@@ -109,11 +114,22 @@ def _annealed_table(result: AnnealedLogLikelihood) -> str:
 def metrics_table(metrics: Mapping[str, float]) -> str:
     """Further figures of an objective with their errors, a line each."""
     lines = [
-        f"{name.replace('_', ' '):18s} {value:10.4f} +- {metrics[f'{name}_stderr']:.4f}"
-        for name, value in metrics.items()
+        f"{name.replace('_', ' '):18s} {_figure(metrics, name, 4)}"
+        for name in metrics
         if f"{name}_stderr" in metrics
     ]
     return "\n".join(lines)
+
+
+def _figure(figures: Mapping[str, Any], name: str, digits: int = 3) -> str:
+    return plus_minus(figures[name], figures[f"{name}_stderr"], digits, width=10)
+
+
+def _images(figures: Mapping[str, Any], samples: int) -> str:
+    """How many images, and the error from sampling, of which one sample says nothing."""
+    count = f"{figures['images']} image{'s' if figures['images'] > 1 else ''}"
+    error = figures["log_likelihood_stderr_over_samples"]
+    return count if samples == 1 else f"{count}; +- {error:.3f} from sampling"
 
 
 def _or_none(k_hat: Any) -> str:
