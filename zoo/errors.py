@@ -5,7 +5,7 @@ mistake (``ValueError``, ``RuntimeError``) ours derives from it as well, so both
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class ZooError(Exception):
@@ -47,17 +47,17 @@ class Interrupted(KeyboardInterrupt):
     exit_code = 75  # sysexits' EX_TEMPFAIL: try again
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, shown: Callable[[str], object] = str) -> str:
     """The cure for a mistyped name: up to three known names spelt like it, empty if there are none.
 
-    Case, hyphens, underscores and spaces count for nothing.
+    Case, hyphens, underscores and spaces count for nothing. `shown` makes of a name what is offered.
 
     >>> did_you_mean("Fasion-MNIST", ["cifar10", "fashion_mnist", "svhn"])
     'did you mean fashion_mnist?'
     """
     spelt = {bare(each): each for each in sorted(known)}
     near = difflib.get_close_matches(bare(name), spelt)
-    return f"did you mean {' or '.join(spelt[match] for match in near)}?" if near else ""
+    return f"did you mean {' or '.join(str(shown(spelt[match])) for match in near)}?" if near else ""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

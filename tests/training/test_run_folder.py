@@ -185,13 +185,19 @@ def test_open_says_what_is_missing(tmp_path):
         RunFolder.open(tmp_path / "neither" / "nor")
 
 
-def test_open_offers_the_nearest_run(tmp_path):
+def test_open_offers_the_nearest_run(tmp_path, monkeypatch):
     for name in ("biva-digits", "nvae-mnist"):
         RunFolder.create(tmp_path / "runs" / name, CONFIG)
+    monkeypatch.chdir(tmp_path)
+    for asked, near in {
+        "runs/biva-digit": "runs/biva-digits",
+        "runs": "runs/biva-digits or runs/nvae-mnist",
+    }.items():
+        with pytest.raises(UsageError, match=rf"did you mean {near}\?"):
+            RunFolder.open(asked)
+    monkeypatch.chdir("runs")
     with pytest.raises(UsageError, match=r"did you mean biva-digits\?"):
-        RunFolder.open(tmp_path / "runs" / "biva-digit")
-    with pytest.raises(UsageError, match=r"did you mean runs/biva-digits or runs/nvae-mnist\?"):
-        RunFolder.open(tmp_path / "runs")
+        RunFolder.open("biva-digit")
 
 
 WRONG = {

@@ -231,11 +231,12 @@ def _in_the_way(path: Path) -> UsageError:
 
 def _no_run(path: Path) -> str:
     if path.is_dir():
-        inside = [f"{path.name}/{name}" for name in _runs_in(path)[:3]]
+        inside = [str(path / name) for name in _runs_in(path)[:3]]
         hint = f"did you mean {' or '.join(inside)}?" if inside else "it is not a run of this library"
         return f"expected a run at {path}; got a folder without config.json; {hint}"
     found = "a file" if path.exists() else "nothing there"
-    hint = did_you_mean(path.name, _runs_in(path.parent)) or "check the path, or train first"
+    near = did_you_mean(path.name, _runs_in(path.parent), shown=path.parent.joinpath)
+    hint = near or "check the path, or train first"
     return f"expected a run at {path}; got {found}; {hint}"
 
 
