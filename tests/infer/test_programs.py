@@ -44,6 +44,8 @@ def test_the_size_of_a_batch_is_the_images_or_the_number():
     assert batch_size(None, 4) == 4
     with pytest.raises(ValueError, match="got neither"):
         batch_size(None, None)
+    with pytest.raises(ValueError, match="n >= 1, images to sample; got 0"):
+        batch_size(None, 0)
 
 
 def test_tensors_of_a_tree_are_mapped_and_the_rest_is_kept():

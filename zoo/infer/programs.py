@@ -75,12 +75,14 @@ def batch_size(x: Tensor | None, n: int | None) -> int:
     """The number of images of a model run: of those observed, or the `n` that are to be sampled.
 
     Raises:
-        ValueError: if neither is given.
+        UsageError: if neither is given, or n is smaller than 1.
     """
     if x is not None:
         return len(x)
     if n is None:
-        raise ValueError("a model needs x, images (B, C, H, W), or n, how many to sample; got neither")
+        raise UsageError("a model needs x, images (B, C, H, W), or n, how many to sample; got neither")
+    if n < 1:
+        raise UsageError(f"expected n >= 1, images to sample; got {n}")
     return n
 
 
