@@ -125,6 +125,11 @@ MISTAKES = {
     "temperature nan": ("sample {run} --temperature nan --out {place}/new.png", USAGE, "temperature in"),
     "temperature inf": ("sample {run} --temperature inf --out {place}/new.png", USAGE, "temperature in"),
     "no reconstructions": ("reconstruct {run} -n 0 --out {place}/new.png", USAGE, "-n >= 1"),
+    "reconstructions too many": (
+        "reconstruct {run} -n 298 --out {place}/new.png",
+        USAGE,
+        "1 to 297 images, all of the test set; got 298",
+    ),
     # devices
     "no such device": (TRAIN + "--device foo", USAGE, "no device 'foo'"),
     "empty device": (TRAIN + "--device= ", USAGE, "no device"),

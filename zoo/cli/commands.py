@@ -142,7 +142,7 @@ def sample_run(options: argparse.Namespace) -> int:
 def reconstruct_run(options: argparse.Namespace) -> int:
     """Write a picture of test images and their reconstructions, in turn."""
     require_picture_place(options.out)
-    if options.n < 1:
+    if options.n is not None and options.n < 1:
         raise UsageError(f"expected -n >= 1; got {options.n}")
     pixels = _open(options).reconstruct(options.n, seed=options.seed)
     print(f"wrote {save_grid(pixels, options.out, columns=8)}")

@@ -177,7 +177,7 @@ def _add_sample(commands: Any) -> None:
 def _add_reconstruct(commands: Any) -> None:
     sub = commands.add_parser("reconstruct", help="a picture of test images and their reconstructions")
     sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
-    sub.add_argument("-n", type=_count, default=32, help="how many, 32 by default")
+    sub.add_argument("-n", type=_count, help="how many, 32 by default, or all where there are fewer")
     sub.add_argument(
         "--out",
         metavar="FILE",

@@ -348,10 +348,19 @@ class Run:
             )
         return self.system.encoding.decode(x)
 
-    def reconstruct(self, n: int = 32, *, seed: int = 0) -> Tensor:
-        """Test images and their reconstructions in turn, pixels (2n, C, H, W)."""
+    def reconstruct(self, n: int | None = None, *, seed: int = 0) -> Tensor:
+        """Test images and their reconstructions in turn, pixels (2n, C, H, W).
+
+        Args:
+            n: the first so many; by default 32, or all where there are fewer.
+            seed: of the latents.
+
+        Raises:
+            UsageError: if fewer than one image is asked for, or more than there are.
+        """
+        require_images(self.data, "test", n)
         torch.manual_seed(seed)
-        x = self._held_out("test")[:n]
+        x = self._held_out("test")[: 32 if n is None else n]
         return side_by_side(self.system.model, self.system.guide, x, self.system.encoding.decode)
 
     def anomaly(
