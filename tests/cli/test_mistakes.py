@@ -376,6 +376,20 @@ def test_a_mistake_is_one_line_and_touches_nothing(name, zoo, place, trained, ha
     assert (hashes(place), hashes(trained)) == before
 
 
+def test_what_several_processes_meet_is_said_once(zoo, tmp_path, monkeypatch):
+    for rank in (1, 0):
+        (tmp_path / f"{rank}").mkdir()
+    said = []
+    for rank, name in ((1, "vae_digit"), (0, "vae_digit"), (0, "biva_digit")):
+        monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / f"{rank}" / "error.json"))
+        outcome = zoo("train", name)
+        assert outcome.code == USAGE
+        said.append(outcome.err)
+    assert "did you mean vae_digits" in said[0]
+    assert said[1] == ""
+    assert "did you mean biva_digits" in said[2]  # another mistake, of one process
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_cuda_without_a_gpu_is_a_mistake(zoo, tmp_path):
     outcome = zoo("train", "vae_digits", "--device", "cuda", "--out", tmp_path / "new")

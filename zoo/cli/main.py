@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def _answer(arguments: Sequence[str], *, own: bool) -> int:
         sys.stdout.flush()
         return result
     except ZooError as error:
-        print(f"zoo: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.exit_code
     except BrokenPipeError:  # who read what we print has read enough
         _drop_output()
@@ -63,10 +64,28 @@ def _answer(arguments: Sequence[str], *, own: bool) -> int:
     except OSError as error:  # a path that is too long, or that may not be looked at; a disk that is full
         if error.filename is None and error.errno != errno.ENOSPC:
             raise
-        print(f"zoo: cannot use {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        _complain(f"cannot use {error.filename or 'the output'}: {error.strerror}")
         if error.filename is None:
             _drop_output()
         return UsageError.exit_code
+
+
+def _complain(mistake: str) -> None:
+    """Print a mistake; once, where several processes that torchrun started on a machine meet the same.
+
+    The first of them prints it: torchrun ends the others as soon as it has failed, rank 0 perhaps before it
+    has printed anything.
+    """
+    error_file = os.environ.get("TORCHELASTIC_ERROR_FILE")  # ATTEMPT/LOCAL_RANK/error.json
+    if error_file:
+        said = Path(error_file).parent.parent / f"zoo-{zlib.crc32(mistake.encode()):08x}"
+        try:
+            said.touch(exist_ok=False)
+        except FileExistsError:
+            return
+        except OSError:
+            pass  # better said twice than never
+    print(f"zoo: {mistake}", file=sys.stderr)
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
