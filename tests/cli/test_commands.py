@@ -238,6 +238,19 @@ def test_figures_of_one_image_and_one_sample_are_json(zoo, trained, tmp_path):
     assert two.count("+-") == two.count(" from sampling)") == 1
 
 
+def test_figures_go_to_standard_output_and_lines_to_standard_error(zoo, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ("evaluate", trained, "--samples", 2, "--images", 3)
+    outcome = zoo(*arguments, "--json", "-")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["images"] == 3
+    assert zoo(*arguments).out in outcome.err
+    listed = zoo("list", "vae_digits", "--json", "-")
+    assert [entry["name"] for entry in json.loads(listed.out)] == ["vae_digits"]
+    assert listed.err.startswith("vae_digits")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_validation_split_has_its_own_figures(zoo, trained):
     arguments = ("evaluate", trained, "--samples", 2, "--images", 30)
     assert zoo(*arguments, "--split", "validation").out != zoo(*arguments).out

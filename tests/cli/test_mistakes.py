@@ -223,7 +223,7 @@ MISTAKES = {
     "a file in the way": ("train vae_digits --out {place}/words.txt", USAGE, "got a file"),
     "a file above": ("train vae_digits --out {place}/words.txt/new", USAGE, "Not a directory"),
     "not a run": ("evaluate {place}/empty", USAGE, "config.json"),
-    "a missing run": ("evaluate {place}/ghots", USAGE, "did you mean ghost"),
+    "a missing run": ("evaluate {place}/ghots", USAGE, "ghost?"),
     "a file as run": ("evaluate {place}/words.txt", USAGE, "got a file"),
     "resume nothing": (TRAIN + "--resume", USAGE, "expected a run"),
     "resume a file": ("train vae_digits --out {place}/words.txt --resume", USAGE, "got a file"),
@@ -252,7 +252,7 @@ MISTAKES = {
     # runs side by side
     "one run to compare": ("compare {run}", USAGE, "expected two or more runs"),
     "a run compared with itself": ("compare {run} {run}", USAGE, "each once"),
-    "no run to compare with": ("compare {run} {place}/ghots", USAGE, "did you mean ghost"),
+    "no run to compare with": ("compare {run} {place}/ghots", USAGE, "ghost?"),
     "runs of other splits": (
         "compare {run} {place}/no_validation",
         USAGE,

@@ -15,7 +15,7 @@ from zoo.conversion import as_text
 from zoo.errors import Interrupted, UsageError, ZooError
 from zoo.runs import finetuning, outputs, publishing
 from zoo.runs.comparison import compare as compare_runs
-from zoo.runs.figures import require_figures_place, write_json
+from zoo.runs.figures import lines_to, require_figures_place, write_json
 from zoo.runs.images import require_images
 from zoo.runs.report import Evaluation
 from zoo.runs.run import Run
@@ -94,7 +94,7 @@ def evaluate(options: argparse.Namespace) -> int:
         leads = parallel.rank() == 0
     if not leads:
         return 0
-    print(found.table())
+    print(found.table(), file=lines_to(options.json))
     if options.json:
         write_json(options.json, {**found.summary(), "protocol": found.protocol})
     return 0
@@ -107,7 +107,7 @@ def compare(options: argparse.Namespace) -> int:
     chosen = _without_none({name: getattr(options, name) for name in ("samples", "chunk", "images")})
     runs = [_open(options, run) for run in options.runs]
     found = compare_runs(runs, **chosen, split=options.split, seed=options.seed)
-    print(found.table())
+    print(found.table(), file=lines_to(options.json))
     if options.json:
         write_json(options.json, found.summary())
     return 0
@@ -123,11 +123,11 @@ def anomaly(options: argparse.Namespace) -> int:
         require_picture_place(place)
     counts: Any = {name: getattr(options, name) for name in ("above", "samples", "images", "seed", "chunk")}
     report = run.anomaly(options.against, **counts)
-    print(report.table())
+    print(report.table(), file=lines_to(options.json))
     if options.json:
         write_json(options.json, report.summary())
     saved = outputs.picture_scores(report, place) if place else outputs.save_scores(report, run.folder)
-    print(f"picture            {saved}")
+    print(f"picture            {saved}", file=lines_to(options.json))
     return 0
 
 

@@ -126,7 +126,7 @@ def list_experiments(options: argparse.Namespace) -> int:
     """Print every experiment, and write them as JSON where asked to."""
     from zoo.experiments import find, names
     from zoo.experiments.pretrained import pretrained
-    from zoo.runs.figures import require_figures_place, write_json
+    from zoo.runs.figures import lines_to, require_figures_place, write_json
 
     require_figures_place(options.json)
     experiments = [find(name) for name in names(options.pattern)]
@@ -137,7 +137,7 @@ def list_experiments(options: argparse.Namespace) -> int:
     width, known = max(len(e.name) for e in experiments), pretrained()
     for e in experiments:
         marks = [f"(paper: {e.paper})"] * bool(e.paper) + ["[weights]"] * (e.name in known)
-        print("  ".join([f"{e.name:{width}s}", e.summary, *marks]))
+        print("  ".join([f"{e.name:{width}s}", e.summary, *marks]), file=lines_to(options.json))
     if options.json:
         write_json(options.json, [_as_json(e, e.name in known) for e in experiments])
     return 0

@@ -46,7 +46,7 @@ def parser() -> Parser:
 def _add_list(commands: Any) -> None:
     sub = commands.add_parser("list", help="the experiments; [weights]: trained ones come with the zoo")
     sub.add_argument("pattern", nargs="?", default="*", help="such as 'biva*'; all by default")
-    sub.add_argument("--json", metavar="FILE", type=_path, help="write them to a file as well")
+    _add_json(sub, "them")
     sub.set_defaults(command="list_experiments")
 
 
@@ -130,7 +130,7 @@ def _add_measuring(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--images", type=_count, help="how many images, all by default")
     sub.add_argument("--split", choices=["test", "validation"], default="test")
     sub.add_argument("--chunk", type=_count, help="samples at a time: memory and speed only")
-    sub.add_argument("--json", metavar="FILE", type=_path, help="write the figures to a file as well")
+    _add_json(sub, "the figures")
     _add_data(sub)
     _add_device(sub)
 
@@ -150,7 +150,7 @@ def _add_anomaly(commands: Any) -> None:
     )
     sub.add_argument("--images", type=_count, help="test images of each set, all by default")
     sub.add_argument("--chunk", type=_count, help="samples at a time: memory and speed only")
-    sub.add_argument("--json", metavar="FILE", type=_path, help="write the figures to a file as well")
+    _add_json(sub, "the figures")
     _add_data(sub)
     _add_device(sub)
     sub.set_defaults(command="anomaly")
@@ -204,6 +204,11 @@ def _add_publish(commands: Any) -> None:
     sub.add_argument("--to", metavar="PLACE", type=_path, required=True, help="new folder, or hub:OWNER/NAME")
     _add_dtype(sub)
     sub.set_defaults(command="publish")
+
+
+def _add_json(sub: argparse.ArgumentParser, what: str) -> None:
+    text = f"write {what} to a file as well; -: standard output"
+    sub.add_argument("--json", metavar="FILE", type=_path, help=text)
 
 
 def _add_dtype(sub: argparse.ArgumentParser) -> None:

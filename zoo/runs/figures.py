@@ -3,21 +3,29 @@
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from zoo.errors import UsageError
 from zoo.training.files import replace_file
 
+STDOUT = "-"  # in the place of a file's name
+
+
+def lines_to(path: str | Path | None) -> TextIO:
+    """Where lines for people are printed: standard error, if the figures go to standard output."""
+    return sys.stderr if path == STDOUT else sys.stdout
+
 
 def require_figures_place(path: str | Path | None) -> None:
-    """Check, before the work is done, that `write_json` may write there; None is fine.
+    """Check, before the work is done, that `write_json` may write there; None and `STDOUT` are fine.
 
     Raises:
         UsageError: if the file holds something else, or there cannot be a file.
     """
-    if path is None:
+    if path is None or path == STDOUT:
         return
     path = Path(path)
     above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
@@ -30,14 +38,19 @@ def require_figures_place(path: str | Path | None) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write figures to a file, null for what is not finite; replaces only an earlier file of figures.
 
+    To `STDOUT` they are printed.
+
     Raises:
         UsageError: if the file holds something else, or cannot be written.
     """
     require_figures_place(path)
+    text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+    if path == STDOUT:
+        sys.stdout.write(text)
+        return
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
         if path.exists() and not path.is_file():  # /dev/stdout
             path.write_text(text)
         else:
