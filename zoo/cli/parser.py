@@ -25,8 +25,8 @@ def parser() -> Parser:
     root = Parser(
         prog="zoo",
         description="Deep generative models as Pyro programs.",
-        epilog=f"Denormal floats are flushed to zero and freed memory is kept; {process.OPTION}=0 in the "
-        "environment leaves both as they are.",
+        epilog="Denormal floats are flushed to zero, freed memory is kept and waiting threads sleep soon; "
+        f"{process.OPTION}=0 in the environment leaves all three as they are.",
     )
     root.add_argument("--version", action="version", version=f"zoo {zoo.__version__}")
     commands = root.add_subparsers(dest="name", required=True, metavar="COMMAND", parser_class=Parser)

@@ -16,7 +16,6 @@ import math
 
 import pyro.distributions as dist
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from zoo.infer.guides import AmortizedGuide
@@ -93,7 +92,7 @@ class LinearVAE(VAE):
         marginal = dist.LowRankMultivariateNormal(
             linear.bias, linear.weight, scale.square().expand_as(linear.bias)
         )
-        log_prob: Tensor = marginal.log_prob(rearrange(x, "b c h w -> b (c h w)"))
+        log_prob: Tensor = marginal.log_prob(x.flatten(1))
         return log_prob
 
 
