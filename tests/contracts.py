@@ -8,6 +8,7 @@ import torch
 from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from zoo.infer.joint import Joint
 
@@ -107,6 +108,41 @@ class Synchronisations(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.count += func.overloadpacket is torch.ops.aten._local_scalar_dense
         return func(*args, **(kwargs or {}))
+
+
+class Tape(TorchDispatchMode):
+    """What a CUDA graph does, on a CPU: the operations of its context, on the memory that they had.
+
+    Replayed, they read their inputs where these lay, with the numbers that Python gave them, and write where
+    they wrote. Noise is drawn anew.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[tuple[Any, ...]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.operations.append((func, args, kwargs or {}, result))
+        return result
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        """All operations again."""
+        for func, args, kwargs, result in self.operations:
+            again = func(*args, **kwargs)
+            for kept, value in zip(tree_leaves(result), tree_leaves(again), strict=True):
+                moved = isinstance(kept, Tensor) and kept.data_ptr() != value.data_ptr()
+                if moved:  # neither a view nor in place
+                    kept.copy_(value)
+
+
+def taped(run: Callable[[], Any]) -> Callable[[], None]:
+    """Replays what `run` did (`zoo.training.captured.cuda_graph`, without a GPU)."""
+    run()
+    with Tape() as tape:
+        run()
+    return tape.replay
 
 
 class Leaves(Messenger):

@@ -20,6 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
+from zoo.training.captured import WARMUP, cuda_graph
 from zoo.training.compiled_blocks import CompiledBlocks
 from zoo.training.precision import MixedPrecision
 
@@ -29,7 +30,6 @@ SYSTEMS = {  # and images of a batch
     "nvae_mnist_paper": 100,
     "nvae_cifar10_paper": 16,
 }
-WARMUP = 3  # steps, before a capture as well
 
 
 @dataclass(frozen=True)
@@ -109,27 +109,13 @@ def bf16(step: Step) -> Callable[[], None]:
     return run
 
 
-def graph(step: Callable[[], None]) -> Callable[[], None]:
-    """Captured as one CUDA graph."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):  # what is allocated lazily, before the capture
-        for _ in range(WARMUP):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    captured = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(captured):
-        step()
-    return captured.replay
-
-
 WAYS: dict[str, Callable[[Step], Callable[[], None]]] = {
     "eager": eager,
     "bf16": bf16,
     "blocks": blocks,
     "compiled": compiled,
-    "graph": graph,
-    "graph-bf16": lambda step: graph(bf16(step)),
+    "graph": cuda_graph,
+    "graph-bf16": lambda step: cuda_graph(bf16(step)),
 }
 
 

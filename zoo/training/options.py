@@ -41,6 +41,8 @@ class TrainingOptions:
             resumed; blocks, only the networks that occur several times, each kind once, some 8 s of a CPU
             each. A run with blocks prints what they cost and bring: on a CPU a step takes 0.92 (NVAE) to
             1.15 (a small BIVA) of an eager one, so neither is the default.
+        cuda_graph: whether the gradient of a step is captured once and launched as one CUDA graph, on one
+            GPU; for small networks, which a GPU computes faster than they are launched.
         parallel: how several processes train together (``torchrun``). ddp: each has all of the state; fsdp:
             its part of parameters, gradients, moments and average, for a model whose training does not fit
             one device. One process trains the same with either, and either resumes the other.
@@ -73,6 +75,7 @@ class TrainingOptions:
     save_every: int | None = None
     histograms: bool = False
     compile: Literal[False, True, "blocks"] = False
+    cuda_graph: bool = False
     parallel: Literal["ddp", "fsdp"] = "ddp"
     channels_last: bool = False
     patience: int | None = None

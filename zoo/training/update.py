@@ -16,6 +16,7 @@ from zoo.nn.channels_last import lay_channels_last
 from zoo.training import parallel
 from zoo.training.accumulation import backward
 from zoo.training.average import ParameterAverage
+from zoo.training.captured import CapturedGradient
 from zoo.training.compiled_blocks import CompiledBlocks
 from zoo.training.gradient_skip import GradientSkip
 from zoo.training.optimizers import optimizer
@@ -38,6 +39,7 @@ class Update:
 
     Attributes:
         loss: the loss module; its parameters are this process's shards, where they are sharded.
+        gradient: sets the gradients of a batch; returns the loss, their norm, whether they are left out.
         running: the module that is called in training: the loss, or its copy that gathers the shards.
         run_loss: computes the loss: `running`, compiled or synchronised between processes.
         parameters: those that are trained.
@@ -56,7 +58,7 @@ class Update:
         self.parameters = [p for p in loss.parameters() if p.requires_grad]
         if not self.parameters:
             raise UsageError("nothing to train: model and guide must be nn.Modules with parameters")
-        _require_compatible(loss, options)
+        _require_compatible(loss, options, device)
         if options.channels_last:
             lay_channels_last(loss)
         self.shards = _shards(loss, first) if _is_sharded(options) else None
@@ -71,6 +73,9 @@ class Update:
         self.skip = GradientSkip(options.skip_above).to(device) if options.skip_above else None
         self.average = ParameterAverage(loss, options.ema) if options.ema else None
         self.run_loss: Any = parallel.synchronised(loss) if self.shards is None else self.running
+        self.gradient: Callable[[Tensor], dict[str, Tensor]] = self._gradient
+        if options.cuda_graph:
+            self.gradient = CapturedGradient(self._gradient, loss, [self.skip] if self.skip else [])
 
     @property
     def evaluated(self) -> Any:
@@ -115,8 +120,7 @@ class Update:
             self.loss.load_state_dict(before)
         return said
 
-    def gradient(self, x: Tensor) -> dict[str, Tensor]:
-        """The gradient on a batch; returns the loss, the gradient's norm, whether it is left out."""
+    def _gradient(self, x: Tensor) -> dict[str, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
         with ExitStack() as held:
             for way in (self.precision, self.blocks):
@@ -199,8 +203,8 @@ def _shards(loss: Any, first: Callable[[], Tensor]) -> Any:
     return Shards(loss, blocks)
 
 
-def _require_compatible(loss: Any, options: TrainingOptions) -> None:
-    """Check that options go together, and with the number of processes.
+def _require_compatible(loss: Any, options: TrainingOptions, device: torch.device) -> None:
+    """Check that options go together, with the device and with the number of processes.
 
     Raises:
         UsageError: if they do not.
@@ -212,8 +216,24 @@ def _require_compatible(loss: Any, options: TrainingOptions) -> None:
         raise UsageError("expected compile=false with precision=bf16, or blocks; got true")
     if isinstance(loss, AggressiveLoss) and parallel.world_size() > 1:
         raise UsageError("expected one process, for an objective that trains one half at a time; got several")
+    if options.cuda_graph:
+        _require_capturable(loss, device)
     for name in ("compile", "channels_last"):
         if _is_sharded(options) and getattr(options, name):
             raise UsageError(
                 f"expected {name}=false with parallel=fsdp; got {as_text(getattr(options, name))}"
             )
+
+
+def _require_capturable(loss: Any, device: torch.device) -> None:
+    """Check that the gradient of a loss may be captured in a CUDA graph.
+
+    Raises:
+        UsageError: if not.
+    """
+    if device.type != "cuda":
+        raise UsageError(f"expected device=cuda with cuda_graph=true; got {device.type}")
+    if parallel.world_size() > 1:
+        raise UsageError("expected cuda_graph=false with several processes; got true")
+    if isinstance(loss, AggressiveLoss):
+        raise UsageError("expected cuda_graph=false, for an objective that reads its loss; got true")
