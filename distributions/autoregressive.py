@@ -81,14 +81,15 @@ class Autoregressive(dist.TorchDistribution):
     @constraints.dependent_property(is_discrete=True)
     def support(self) -> Any:
         """The support of the factors."""
-        return self.head(self.network(self._blank(1), self._contexts(1))).support
+        return self._first_factors().support
 
     def factors(self, x: Tensor) -> Any:
         r"""The distribution whose element i is p(x_i | x_<i), batch (N,), at x (N, C, \*space), one pass.
 
         x has as many rows as the batch, or a multiple of it, whole batches one after the other.
         """
-        return self.head(self.network(x, self._contexts(len(x))))
+        repeats = len(x) // max(1, self.batch_shape.numel())
+        return self._factors(x, torch.Size([repeats, *self.batch_shape]))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log p(value) in nats, summed over the event; one pass.
@@ -97,15 +98,16 @@ class Autoregressive(dist.TorchDistribution):
             ValueError: if the value does not end with the event's shape.
         """
         self._require_event(value)
-        shape = torch.broadcast_shapes(value.shape, self.batch_shape + self.event_shape)
-        batch = shape[: -len(self.event_shape)]
-        rows = value.expand(shape).reshape(-1, *self.event_shape)
-        return self.factors(rows).log_prob(rows).reshape(batch)
+        batch = self._batch(value)
+        if not batch.numel():
+            return self._blank(batch).flatten(len(batch)).sum(-1)
+        rows = self._rows(value, batch)
+        return self._factors(rows, batch).log_prob(rows).reshape(batch)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         """Draw x, site by site."""
-        shape = self._extended_shape(torch.Size(sample_shape))
-        return self._draw(self._blank(shape.numel() // self.event_shape.numel()), None).reshape(shape)
+        batch = torch.Size(sample_shape) + self.batch_shape
+        return self._draw(self._blank(batch), None, batch)
 
     def complete(self, x: Tensor, known: Tensor) -> Tensor:
         r"""Draw the rest of x given some of its elements: those known are kept, and seen by all sites after.
@@ -114,8 +116,9 @@ class Autoregressive(dist.TorchDistribution):
         ahead, as ancestral sampling does.
 
         Args:
-            x: (\*batch, C, \*space); what is unknown may be anything finite.
-            known: boolean, broadcasts with x.
+            x: (\*batch, C, \*space), whose batch broadcasts with the distribution's; what is unknown may be
+                anything finite.
+            known: boolean, broadcasts to x.
 
         Raises:
             ValueError: if x does not end with the event's shape, or what is known is not boolean or of
@@ -127,7 +130,8 @@ class Autoregressive(dist.TorchDistribution):
                 f"expected known, booleans of a shape that broadcasts to {tuple(x.shape)}; got "
                 f"{tuple(known.shape)}, {known.dtype}"
             )
-        return self._draw(x, known.expand(x.shape)).reshape(x.shape)
+        batch = self._batch(x)
+        return self._draw(x, known.expand(x.shape), batch)
 
     def with_temperature(self, temperature: float) -> "Autoregressive":
         """The same with every factor at a temperature, see `distributions.temperature`."""
@@ -162,40 +166,57 @@ class Autoregressive(dist.TorchDistribution):
         if x.shape[-len(shape) :] != shape:  # what broadcasts to it is no event either
             raise ValueError(f"expected x of shape (*batch, {str(shape)[1:]}; got {tuple(x.shape)}")
 
-    @torch.no_grad()
-    def _draw(self, x: Tensor, known: Tensor | None) -> Tensor:
-        """X drawn where it is not known, a row each; the network in evaluation mode meanwhile."""
-        with evaluating(self.network):
-            return self.sampler(self._task(x, known))
+    def _batch(self, x: Tensor) -> torch.Size:
+        """The batch shape of x (*batch, C, *space) together with the distribution's."""
+        return torch.broadcast_shapes(x.shape[: -len(self.event_shape)], self.batch_shape)
 
-    def _task(self, x: Tensor, known: Tensor | None) -> SamplingTask:
-        first = self._blank(1)
-        size = uniforms(self.head(self.network(first, self._contexts(1))))
-        x = x.reshape(-1, *self.event_shape).to(first)
-        free = torch.ones_like(x, dtype=torch.bool) if known is None else ~known.reshape(x.shape)
+    def _rows(self, x: Tensor, batch: torch.Size) -> Tensor:
+        """X (*, C, *space) at a batch shape, one row each, (N, C, *space)."""
+        return x.expand(batch + self.event_shape).reshape(batch.numel(), *self.event_shape)
+
+    def _factors(self, rows: Tensor, batch: torch.Size) -> Any:
+        return self.head(self.network(rows, self._contexts(batch)))
+
+    def _first_factors(self) -> Any:
+        """The factors of one blank x, in a context of zeros: for what does not depend on values."""
+        shape = self.network.context_shape
+        context = None if self.context is None else self.context.new_zeros(1, *shape)
+        return self.head(self.network(self._blank(torch.Size([1])), context))
+
+    @torch.no_grad()
+    def _draw(self, x: Tensor, known: Tensor | None, batch: torch.Size) -> Tensor:
+        """X drawn where it is not known, a row each; the network in evaluation mode meanwhile."""
+        shape = batch + self.event_shape
+        if not batch.numel():
+            return self._blank(batch)
+        with evaluating(self.network):
+            return self.sampler(self._task(x, known, batch)).reshape(shape)
+
+    def _task(self, x: Tensor, known: Tensor | None, batch: torch.Size) -> SamplingTask:
+        rows = self._rows(x, batch).to(self._blank(batch))
+        free = torch.ones_like(rows, dtype=torch.bool) if known is None else ~self._rows(known, batch)
+        size = uniforms(self._first_factors())
         return SamplingTask(
             network=self.network,
             head=self.head,
-            context=self._contexts(len(x)),
-            noise=torch.rand(len(x), size, *self.event_shape[1:], dtype=x.dtype, device=x.device),
-            start=torch.where(free, 0.0, x),
+            context=self._contexts(batch),
+            noise=torch.rand(len(rows), size, *self.event_shape[1:], dtype=rows.dtype, device=rows.device),
+            start=torch.where(free, 0.0, rows),
             free=free,
             progress=self.progress,
         )
 
-    def _contexts(self, rows: int) -> Tensor | None:
-        """The context of every row, whole batches one after the other; one of them for one row."""
+    def _contexts(self, batch: torch.Size) -> Tensor | None:
+        """The context of every row of a batch shape that the distribution's broadcasts to."""
         if self.context is None:
             return None
-        contexts = self.context.reshape(-1, *self.network.context_shape)
-        if rows == 1:
-            return contexts[:1]
-        return contexts.repeat(rows // len(contexts), *[1] * (contexts.dim() - 1))
+        shape = self.network.context_shape
+        return self.context.expand(*batch, *shape).reshape(batch.numel(), *shape)
 
-    def _blank(self, rows: int) -> Tensor:
+    def _blank(self, batch: torch.Size) -> Tensor:
         like = next(iter(self.network.parameters()), self.network.sites)
         dtype = like.dtype if like.is_floating_point() else torch.get_default_dtype()
-        return torch.zeros(rows, *self.event_shape, dtype=dtype, device=like.device)
+        return torch.zeros(batch + self.event_shape, dtype=dtype, device=like.device)
 
 
 @contextlib.contextmanager

@@ -141,6 +141,36 @@ def test_expanding():
     assert binary().expand((3,)).sample().shape == (3, 1, 2, 3)
 
 
+def test_batches_of_contexts_broadcast_with_those_of_values():
+    """Contexts (3, 1), values (4,): each of the (3, 4) has its own context, scored and completed."""
+    p = binary(context=(3,))
+    network = p.network
+    p = Autoregressive(network, bernoulli, context=p.context[:3, None])
+    x = every((1, 2, 3))[:4]
+    expected = [Autoregressive(network, bernoulli, context=c[0]).log_prob(x) for c in p.context]
+    torch.testing.assert_close(p.log_prob(x), torch.stack(expected))
+    known = torch.ones(1, 2, 3, dtype=torch.bool)
+    assert torch.equal(p.complete(x, known), x.expand(3, 4, 1, 2, 3))
+    with torch.no_grad():
+        network.of_context.weight.fill_(1e3)  # the context is all that matters
+    signs = torch.tensor([-1.0, 1.0, -1.0]).double()
+    p = Autoregressive(network, bernoulli, context=signs[:, None].expand(3, 3))
+    assert torch.equal(p.complete(x[0], ~known), (signs > 0).double().view(3, 1, 1, 1).expand(3, 1, 2, 3))
+
+
+@pytest.mark.parametrize("sampler", [ancestral, fixed_point])
+@pytest.mark.parametrize("options", [{}, {"context": (3,)}])
+def test_nothing_is_drawn_of_an_empty_batch(sampler, options):
+    p = binary(**options)
+    p.sampler = sampler
+    empty = p.expand((0, *p.batch_shape))
+    for q, shape in ((p, (0, *p.batch_shape)), (empty, ())):
+        x = q.sample(shape[:1])
+        assert x.shape == (0, *p.batch_shape, *p.event_shape)
+        assert q.log_prob(x).shape == x.shape[:-3]
+        assert q.complete(x, torch.zeros(1, dtype=torch.bool)).shape == x.shape
+
+
 @pytest.mark.parametrize("sampler", [ancestral, fixed_point])
 def test_completing_keeps_what_is_known(sampler):
     p = binary()
