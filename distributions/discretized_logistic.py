@@ -132,9 +132,8 @@ class DiscretizedLogistic(dist.TorchDistribution):
         return (self._masses() * (self.enumerate_support() - self.mean) ** 2).sum(0)
 
     def _validate_sample(self, value: Tensor) -> None:
-        if isinstance(value, Tensor):  # anything else gets PyTorch's own message
-            self.grid.require(value)
-        super()._validate_sample(value)
+        with self.grid.explained(value):
+            super()._validate_sample(value)
 
     def _all_levels(self) -> Tensor:
         levels = torch.arange(self.grid.levels, dtype=self.loc.dtype, device=self.loc.device)

@@ -184,9 +184,8 @@ class DiscretizedLogisticMixture(dist.TorchDistribution):
         return self._average(torch.stack(channels, -3))
 
     def _validate_sample(self, value: Tensor) -> None:
-        if isinstance(value, Tensor):  # anything else gets PyTorch's own message
-            self.grid.require(value)
-        super()._validate_sample(value)
+        with self.grid.explained(value):
+            super()._validate_sample(value)
 
     def _coupled_loc(self, x: Tensor) -> Tensor:
         """All channels' means, each given those before it: (*, 1, C, H, W) -> (*, K, C, H, W)."""

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions.utils import _sum_rightmost, broadcast_all
 
-from distributions.fused_normal import spread
+from distributions.fused_normal import mapped_first, spread
 
 EXACT = 40.0  # softplus(l) is l beyond, to less than float64's precision
 
@@ -35,14 +35,16 @@ class FusedBernoulli(dist.Bernoulli):
         return bernoulli_log_prob(value, self.logits, 0)
 
     def _validate_sample(self, value: Tensor) -> None:
-        if isinstance(value, Tensor):  # anything else gets PyTorch's own message
-            wrong = ~self.support.check(value)
-            if wrong.any():
-                raise ValueError(
-                    f"expected values within the support, 0 and 1; got {value[wrong][0].item():.6g}: "
-                    "binarise the images, or take a likelihood of grey levels"
-                )
-        super()._validate_sample(value)
+        try:
+            super()._validate_sample(value)
+        except ValueError as error:
+            wrong = ~self.support.check(value) if isinstance(value, Tensor) else torch.tensor(False)
+            if not wrong.any():
+                raise
+            raise ValueError(
+                f"expected values within the support, 0 and 1; got {value[wrong][0].item():.6g}: "
+                "binarise the images, or take a likelihood of grey levels"
+            ) from error
 
 
 def bernoulli_log_prob(value: Tensor, logits: Tensor, event_dim: int) -> Tensor:
@@ -57,11 +59,18 @@ class _LogProb(torch.autograd.Function):
     """See the module's docstring."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, logits: Tensor, event_dim: int) -> Tensor:
-        ctx.save_for_backward(value, logits)
-        ctx.event_dim = event_dim
+    def forward(value: Tensor, logits: Tensor, event_dim: int) -> Tensor:
         cost = F.softplus(logits, threshold=EXACT).addcmul_(value, logits, value=-1)
         return _sum_rightmost(cost, event_dim).neg_()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        value, logits, ctx.event_dim = inputs
+        ctx.save_for_backward(value, logits)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, value: Tensor, logits: Tensor, event_dim: int) -> tuple[Tensor, int]:
+        return _LogProb.apply(*mapped_first(info, in_dims, value, logits), event_dim), 0
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:

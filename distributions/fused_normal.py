@@ -37,14 +37,31 @@ def spread(grad: Tensor, event_dim: int) -> Tensor:
     return grad.reshape(grad.shape + (1,) * event_dim)
 
 
+def mapped_first(info: Any, in_dims: Any, *tensors: Tensor) -> list[Tensor]:
+    """Tensors of one shape within a `torch.vmap`, with the mapped dimension as the first of each."""
+    return [
+        t.expand(info.batch_size, *t.shape) if dim is None else t.movedim(dim, 0)
+        for t, dim in zip(tensors, in_dims, strict=False)
+    ]
+
+
 class _LogProb(torch.autograd.Function):
     """See the module's docstring."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, loc: Tensor, scale: Tensor, event_dim: int) -> Tensor:
-        ctx.save_for_backward(value, loc, scale)
-        ctx.event_dim = event_dim
+    def forward(value: Tensor, loc: Tensor, scale: Tensor, event_dim: int) -> Tensor:
         return log_of_noise((value - loc).div_(scale), scale, event_dim)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor) -> None:
+        value, loc, scale, ctx.event_dim = inputs
+        ctx.save_for_backward(value, loc, scale)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: Any, value: Tensor, loc: Tensor, scale: Tensor, event_dim: int
+    ) -> tuple[Tensor, int]:
+        return _LogProb.apply(*mapped_first(info, in_dims, value, loc, scale), event_dim), 0
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:

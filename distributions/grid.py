@@ -1,5 +1,8 @@
 """The values that a quantised sub-pixel can take, as a constraint with an error message."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 from torch.distributions import constraints
@@ -77,6 +80,16 @@ class Grid(constraints.Constraint):
                 f"{value[off][0].item():.6g} ({value.dtype}); "
                 f"scale integer images 0..{self.last} with 2 * x / {self.last} - 1"
             )
+
+    @contextmanager
+    def explained(self, value: Tensor) -> Iterator[None]:
+        """A block that validates a value: if it is off the grid, the error is that of `require`."""
+        try:
+            yield
+        except ValueError:
+            if isinstance(value, Tensor):
+                self.require(value)
+            raise
 
     def _position(self, x: Tensor) -> Tensor:
         return (at_least_float32(x) + 1) * (self.last / 2)

@@ -97,9 +97,8 @@ class GridCategorical(dist.TorchDistribution):
         return (self.logits.exp() * (self._values() - self.mean.unsqueeze(-1)) ** 2).sum(-1)
 
     def _validate_sample(self, value: Tensor) -> None:
-        if isinstance(value, Tensor):  # anything else gets PyTorch's own message
-            self.grid.require(value)
-        super()._validate_sample(value)
+        with self.grid.explained(value):
+            super()._validate_sample(value)
 
     def _values(self) -> Tensor:
         levels = torch.arange(self.grid.levels, dtype=self.logits.dtype, device=self.logits.device)

@@ -60,6 +60,22 @@ def test_gradients_are_differentiated_again(build):
     )
 
 
+@pytest.mark.parametrize("build", [normal, bernoulli], ids=lambda b: b.__name__)
+def test_functional_transforms_see_through_it(build):
+    a, b = parameters((4, 3, 2), (4, 3, 2))
+
+    def log_prob(a, b):
+        return fused_log_prob(build(a, b).to_event(1), torch.full((2,), 0.5, dtype=a.dtype)).sum()
+
+    mapped = torch.vmap(torch.func.grad(log_prob), in_dims=(1, 0))(a.transpose(0, 1), b)
+    torch.testing.assert_close(mapped, torch.autograd.grad(log_prob(a, b), a)[0])
+
+
+def test_validated_values_are_vmapped():
+    p = FusedBernoulli(torch.tensor([0.25, 0.5]), validate_args=True)
+    torch.testing.assert_close(torch.vmap(p.log_prob)(torch.eye(2)), p.log_prob(torch.eye(2)))
+
+
 @pytest.mark.parametrize("build", NORMALS, ids=lambda b: b.__name__)
 def test_a_draw_is_pyros_and_its_density_has_the_total_derivative(build):
     a, b = parameters()

@@ -124,6 +124,22 @@ def test_pyro_scores_it_in_a_plate(case):
     torch.testing.assert_close(trace.log_prob_sum(), case().log_prob(x).sum())
 
 
+@cases
+def test_functional_transforms_see_through_it(case):
+    """`torch.vmap` of values, also of those that are validated, and `torch.func.grad`."""
+    p, (first, *others) = case(), case.parameters()
+    x = p.sample((3,))
+    torch.testing.assert_close(torch.vmap(p.log_prob)(x), p.log_prob(x))
+
+    def log_prob(parameter):
+        return case.build(parameter, *others, validate_args=False).log_prob(x).sum()
+
+    first.requires_grad_()
+    torch.testing.assert_close(
+        torch.func.grad(log_prob)(first), torch.autograd.grad(log_prob(first), first)[0]
+    )
+
+
 @one_a_class
 def test_log_prob_compiles_in_one_graph(case):
     def log_prob(x, *parameters):
