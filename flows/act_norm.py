@@ -44,21 +44,22 @@ class ActNorm(Flow):
         self._seen_initialised = False  # a true buffer is not read again: it synchronises
 
     def _forward(self, x: Tensor, context: Tensor | None) -> Pass:
-        if self.training and self._is_fresh():
+        if self.training and self._is_set_by(x):
             mean, log_sd = self._statistics(x)
             self._initialise(-log_sd, -mean * torch.exp(-log_sd))
         return torch.addcmul(self.shift, x, self.log_scale.exp()), self._log_det(x, self.log_scale)
 
     def _backward(self, y: Tensor, context: Tensor | None) -> Pass:
-        if self.training and self._is_fresh():
+        if self.training and self._is_set_by(y):
             mean, log_sd = self._statistics(y)
             self._initialise(log_sd, mean)
         scale = torch.exp(-self.log_scale)
         return torch.addcmul(-self.shift * scale, y, scale), self._log_det(y, -self.log_scale)
 
-    def _is_fresh(self) -> bool:
+    def _is_set_by(self, x: Tensor) -> bool:
+        """Whether x is the first batch; an empty one is none, unless other processes have the rest of it."""
         self._seen_initialised = self._seen_initialised or bool(self.initialised)
-        return not self._seen_initialised
+        return not self._seen_initialised and (x.numel() > 0 or _is_one_of_several())
 
     def _log_det(self, x: Tensor, log_scale: Tensor) -> Tensor:
         return (self.pixels * log_scale.sum()).to(x.dtype).expand(x.shape[: -len(self.event_shape)])
@@ -76,7 +77,7 @@ class ActNorm(Flow):
         dims = [d for d in range(x.dim()) if d != 1]
         total = x.sum(dims)
         count = torch.full_like(total, x.numel() // self.event_shape[0])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        if _is_one_of_several():
             torch.distributed.all_reduce(total)
             torch.distributed.all_reduce(count)
         return (total / count).view_as(self.shift)
@@ -91,3 +92,7 @@ class ActNorm(Flow):
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
         self._seen_initialised = bool(self.initialised)
+
+
+def _is_one_of_several() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

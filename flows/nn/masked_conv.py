@@ -161,7 +161,8 @@ class MaskedConvNet(nn.Module):
             if i == 0 and added is not None:
                 h = (h.reshape(*batch, *h.shape[1:]) + added).reshape(h.shape)
             v, h = v.relu(), h.relu()
-        return self.last(h).reshape(*batch, -1, *x.shape[-2:])
+        output = self.last(h)
+        return output.reshape(*batch, *output.shape[1:])
 
 
 def channel_mask(out_channels: int, in_channels: int, colors: int, *, include_current: bool) -> Tensor:

@@ -35,6 +35,17 @@ def test_call_undoes_inverse(name):
         torch.testing.assert_close(again, y, rtol=0, atol=atol)
 
 
+@flows_of_each_class
+def test_an_empty_batch_stays_empty(name):
+    """And, in training, sets no parameters."""
+    flow = CASES[name].make().double().train()
+    for run, shape, other in passes(flow):
+        value, log_det = run(point(flow, (0,), shape=shape), context(flow, (0,)))
+        assert value.shape == (0, *other)
+        assert log_det.shape == (0,)
+    assert all(parameter.isfinite().all() for parameter in flow.parameters())
+
+
 @every_flow
 def test_float32_round_trips(name):
     flow = CASES[name].trained(dtype=torch.float32)
