@@ -25,6 +25,10 @@ class OnePassTransform(Transform):
         """X and log |det dx/dy|."""
         raise NotImplementedError
 
+    def with_cache(self, cache_size: int = 1) -> "OnePassTransform":
+        """The transform itself, which remembers nothing."""
+        return self
+
     def _call(self, x: Tensor) -> Tensor:
         return self.call_and_log_det(x)[0]
 

@@ -225,6 +225,16 @@ def test_a_map_applied_twice_is_not_undone(flow, make):
         torch.testing.assert_close(map_.inv(map_.inv(twice)), x, rtol=0, atol=1e-9)
 
 
+def test_with_a_cache_nothing_is_remembered_either(flow):
+    """PyTorch's protocol asks any transform for a copy with a cache, `ComposeTransform` its parts."""
+    both = dist.transforms.ComposeTransform([flow.with_cache(), flow.inv]).with_cache(1)
+    x = normal().sample((3,))
+    torch.testing.assert_close(both(x), x)
+    before = flow.with_cache()(x)
+    torch.nn.init.normal_(next(flow.parameters()))
+    assert not torch.equal(flow.with_cache()(x), before)
+
+
 def mixed_events():
     """A base of fewer event dimensions than the flow takes, one of more, and a change of scale between."""
     plain = dist.Normal(torch.zeros(2, 4, dtype=torch.float64), 1.0)
