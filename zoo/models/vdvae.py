@@ -34,6 +34,7 @@ from zoo.models.residual_hierarchy import (
     bounded_normal,
 )
 from zoo.nn import checkpointed
+from zoo.nn.activations import GELU
 from zoo.nn.cells import PaddedImage
 from zoo.nn.layers import Shape
 from zoo.parts.families import Bernoullis
@@ -65,7 +66,7 @@ class Bottleneck(nn.Sequential):
         last = scaled(nn.Conv2d(channels, out_channels, 1), factor)
         middle = [nn.Conv2d(channels, channels, kernel, padding=kernel // 2) for _ in range(2)]
         convs = [nn.Conv2d(in_channels, channels, 1), *middle, last]
-        super().__init__(*(layer for conv in convs for layer in (nn.GELU(), conv)))
+        super().__init__(*(layer for conv in convs for layer in (GELU(), conv)))
 
 
 class Block(nn.Module):
