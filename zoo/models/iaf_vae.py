@@ -27,12 +27,7 @@ from distributions import TransformedDistribution
 from flows import Autoregressive
 from flows.univariate import Affine
 from zoo.choices import Family
-from zoo.models.residual_hierarchy import (
-    FamilyLikelihood,
-    ResidualGuide,
-    ResidualHierarchy,
-    bounded_normal,
-)
+from zoo.models.residual_hierarchy import ResidualGuide, ResidualHierarchy, bounded_normal
 from zoo.nn import checkpointed
 from zoo.nn.activations import ELU, elu
 from zoo.nn.cells import Crop, PaddedImage, convolution
@@ -40,6 +35,7 @@ from zoo.nn.layers import Shape
 from zoo.nn.masked_cell import MaskedNet
 from zoo.nn.weight_norm import WeightNormConvTranspose2d
 from zoo.parts.families import Bernoullis
+from zoo.parts.likelihoods import FamilyLikelihood
 from zoo.settings import construct
 
 

@@ -27,26 +27,16 @@ from torch import Tensor, nn
 from distributions import TransformedDistribution
 from distributions.copies import independent_copies
 from zoo.choices import Choice, Family, Part
-from zoo.models.residual_hierarchy import (
-    FamilyLikelihood,
-    LearnedConstant,
-    ResidualGuide,
-    ResidualHierarchy,
-    bounded,
-)
+from zoo.models.residual_hierarchy import LearnedConstant, ResidualGuide, ResidualHierarchy, bounded
 from zoo.nn import checkpointed
 from zoo.nn.activations import ELU
-from zoo.nn.cells import (
-    Cells,
-    Crop,
-    PaddedImage,
-    convolution,
-)
+from zoo.nn.cells import Cells, Crop, PaddedImage, convolution
 from zoo.nn.layers import Shape
 from zoo.nn.masked_cell import shift_pair
 from zoo.nn.residual_cells import regular_cell, separable_cell
 from zoo.parts.families import Bernoullis
 from zoo.parts.laws import residual
+from zoo.parts.likelihoods import FamilyLikelihood
 from zoo.parts.priors import StandardNormal
 from zoo.settings import construct
 

@@ -109,24 +109,6 @@ class LearnedConstant(nn.Module):
         return repeat(self.value, "c h w -> n c h w", n=n)
 
 
-class FamilyLikelihood(nn.Module):
-    """p(x | h) of a family (`zoo.parts.families`), pixels independent given h.
-
-    Args:
-        net: h to as many features a pixel as the family takes, (B, family.size, H, W).
-        family: of the pixels.
-    """
-
-    def __init__(self, net: nn.Module, family: Any) -> None:
-        super().__init__()
-        self.net, self.family = net, family
-        self.takes, self.levels = family.takes, getattr(family, "levels", None)
-
-    def forward(self, h: Any) -> Any:
-        """p(x | h), batch shape (B,)."""
-        return self.family(self.net(h))
-
-
 def bounded(x: Tensor, bound: float) -> Tensor:
     """Bound tanh(x / bound): about x where that is small, and never beyond the bound."""
     return bound * torch.tanh(x / bound)

@@ -26,18 +26,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.choices import Family
-from zoo.models.residual_hierarchy import (
-    FamilyLikelihood,
-    LearnedConstant,
-    ResidualGuide,
-    ResidualHierarchy,
-    bounded_normal,
-)
+from zoo.models.residual_hierarchy import LearnedConstant, ResidualGuide, ResidualHierarchy, bounded_normal
 from zoo.nn import checkpointed
 from zoo.nn.activations import GELU
 from zoo.nn.cells import PaddedImage
 from zoo.nn.layers import Shape
 from zoo.parts.families import Bernoullis
+from zoo.parts.likelihoods import FamilyLikelihood
 from zoo.settings import construct
 
 

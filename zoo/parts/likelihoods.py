@@ -70,19 +70,35 @@ class BernoulliLikelihood(LikelihoodModule):
         outputs[0].bias.copy_(mean.flatten())
 
 
-class PixelLikelihood(LikelihoodModule):
+class FamilyLikelihood(LikelihoodModule):
     """p(x | h) of any family (`zoo.parts.families`), pixels independent given h.
 
     Args:
-        net: features h to features of shape ``net.out_shape``, of the image's resolution.
+        net: h to as many features a pixel as the family takes, (B, family.size, H, W).
+        family: of the pixels.
+    """
+
+    def __init__(self, net: nn.Module, family: Any) -> None:
+        super().__init__()
+        self.net, self.family = net, family
+        self.takes, self.levels = family.takes, getattr(family, "levels", None)
+
+    def forward(self, h: Any) -> Any:
+        """p(x | h), batch shape (B,)."""
+        return self.family(self.net(h))
+
+
+class PixelLikelihood(FamilyLikelihood):
+    """`FamilyLikelihood` of a network with any number of features, which are projected to the family's.
+
+    Args:
+        net: h to features of shape ``net.out_shape``, of the image's resolution.
         image_shape: (C, H, W).
         family: of the pixels.
     """
 
     def __init__(self, net: Any, image_shape: Shape, family: Any) -> None:
-        super().__init__()
-        self.net, self.family = net, family
-        self.takes, self.levels = family.takes, getattr(family, "levels", None)
+        super().__init__(net, family)
         self.project = project(out_shape_of(net), (family.size, *image_shape[1:]))
 
     def forward(self, h: Any) -> Any:
