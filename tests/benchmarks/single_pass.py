@@ -72,8 +72,8 @@ def raw_loss(model: Any, guide: Any, x: Tensor) -> Tensor:
     for i, layer in downward(model.layers):
         h, inference = d[-1], guide.layers[i - 1]
         q = moments(inference.posterior_td, inference.merge(known[i], h))
-        kl = kl + divergence(*q, *moments(dict(layer.parts())["_td"], h))
-        kl = kl + log_q[i] - log_normal(z_bu[i], *moments(dict(layer.parts())["_bu"], h))
+        kl = kl + divergence(*q, *moments(dict(layer.variables())["_td"], h))
+        kl = kl + log_q[i] - log_normal(z_bu[i], *moments(dict(layer.variables())["_bu"], h))
         d = layer.decode(torch.cat([draw(*q), z_bu[i]], dim=1), d)
     logits = model.likelihood.project(model.likelihood.net(d[-1]))
     nll = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum((1, 2, 3))

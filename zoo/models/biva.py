@@ -94,7 +94,7 @@ class InferenceLayer(TwoPaths):
             self.posterior_td = design.head(i)
 
 
-@passes_on(pair, supplied=("parts",))
+@passes_on(pair, supplied=("suffixes",))
 def biva(image_shape: Shape, stages: Sequence[Stage], **options: Any) -> tuple[BIVA, BIVAGuide]:
     """BIVA: model and guide.
 
@@ -108,7 +108,7 @@ def biva(image_shape: Shape, stages: Sequence[Stage], **options: Any) -> tuple[B
     """
     if len(stages) < 2:
         raise ValueError(f"BIVA needs at least two stages, else it is a VAE; got {len(stages)}")
-    return pair(BIVA, biva_guide, image_shape, stages, parts=("_bu", "_td"), **options)
+    return pair(BIVA, biva_guide, image_shape, stages, suffixes=("_bu", "_td"), **options)
 
 
 def biva_guide(design: Design) -> BIVAGuide:

@@ -82,7 +82,7 @@ def bottom_up_guide(design: Design) -> BottomUpGuide:
     return BottomUpGuide(stages, heads, skips=design.skips)
 
 
-@passes_on(pair, supplied=("parts",))
+@passes_on(pair, supplied=("suffixes",))
 def hierarchical_vae(
     image_shape: Shape, stages: Sequence[Stage], *, skips: bool = True, **options: Any
 ) -> tuple[HierarchicalVAE, BottomUpGuide]:

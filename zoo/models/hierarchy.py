@@ -1,4 +1,4 @@
-"""The generative half that VAE, LVAE and BIVA have in common, and what both halves are made of.
+"""The generative half that VAE, LVAE and BIVA have in common, and what both halves are built from.
 
 p(x, z) = p(x | z) p(z_L) prod_{i<L} prod_s p(z_i^s | z_>i)
 
@@ -69,58 +69,41 @@ class Hierarchy(Program):
         for i, layer in downward(self.layers):
             h = d[-1]  # d_p_{i+1}
             # p(z_i^TD | z_>i) before p(z_i^BU | z_>i): their order in the feature map, as published
-            parts = reversed(layer.parts())
-            z_i = [latent(f"z_{i}{part}", prior(h), h, layer=i) for part, prior in parts]
+            variables = reversed(layer.variables())
+            z_i = [latent(f"z_{i}{suffix}", prior(h), h, layer=i) for suffix, prior in variables]
             d = layer.decode(joined(*z_i), d)
         return d[-1]
 
 
 class GenerativeLayer(nn.Module):
-    """The parts of layer i < L of the model: the priors of its variables and what follows them.
+    """Layer i < L of the model: the priors of its variables and the decoder that follows them.
 
     Args:
-        priors: by the end of the site's name, ``""``, or ``"_bu"`` and ``"_td"``: h to p(z_i^s | z_>i).
+        priors: by the suffix of the site's name, ``""``, or ``"_bu"`` and ``"_td"``: h to p(z_i^s | z_>i).
         decode: `Decoder` of all of z_i.
     """
 
     def __init__(self, priors: Mapping[str, nn.Module], decode: Decoder) -> None:
         super().__init__()
-        self.names = tuple(priors)
+        self.suffixes = tuple(priors)
         self.priors = nn.ModuleList(priors.values())
         self.decode = decode
 
-    def parts(self) -> list[tuple[str, Any]]:
-        """The variables' names and priors."""
-        return list(zip(self.names, self.priors, strict=True))
-
-
-@dataclass(frozen=True)
-class Heads:
-    """What makes p or q of a stage's latents from a feature map.
-
-    Attributes:
-        scale: from real numbers to standard deviations: `zoo.nn.scales.softplus_scale`, free, or
-            `wide_softplus_scale`, as in the published codes.
-    """
-
-    scale: Callable[[Tensor], Tensor] = softplus_scale
-
-    def __call__(self, stage: Stage, features: Shape, event: Shape, *blocks: nn.Module) -> NormalHead:
-        """The head of a latent of event shape `event` on features (C, H, W), by way of blocks."""
-        kernel = stage.head_kernel or (features[1], features[2])
-        return NormalHead(Shaped(features, *blocks, ELU()), event, scale=self.scale, kernel=kernel)
+    def variables(self) -> list[tuple[str, Any]]:
+        """Suffix and prior of each variable."""
+        return list(zip(self.suffixes, self.priors, strict=True))
 
 
 @dataclass(frozen=True)
 class Design:
-    """What both halves of a hierarchy are made of. Lists go from the layer nearest the image up.
+    """What both halves of a hierarchy are built from. Lists go from the layer nearest the image up.
 
     Attributes:
         image_shape: (C, H, W).
         stages: layers 1 ... L.
         block_q: makes a block of inference.
         block_p: makes a block of generation.
-        heads: make priors and posteriors.
+        scale: of priors and posteriors, from real numbers to standard deviations (`zoo.nn.scales`).
         skips: whether block j of layer i of the model sees the output of block j of layer i + 1.
     """
 
@@ -128,7 +111,7 @@ class Design:
     stages: Sequence[Stage]
     block_q: Block
     block_p: Block
-    heads: Heads
+    scale: Callable[[Tensor], Tensor]
     skips: bool
 
     @property
@@ -152,16 +135,24 @@ class Design:
         maps = zip(self.stages, self.below, strict=True)
         return [(stage.filters, *below[1:]) for stage, below in maps][1:]
 
-    def head(self, i: int, *blocks: nn.Module) -> NormalHead:
-        """A posterior of the variables with index i on the features there, by way of blocks."""
-        return self.heads(self.stages[i], self.features[i], self.events[i], *blocks)
+    def head(self, i: int, *blocks: nn.Module, on: Shape | None = None) -> NormalHead:
+        """The head of a variable of layer i + 1.
+
+        Args:
+            i: index in the lists.
+            blocks: applied to the features first.
+            on: shape (C, H, W) of what the blocks return, that of the layer's features by default.
+        """
+        shape = self.features[i] if on is None else on
+        kernel = self.stages[i].head_kernel or (shape[1], shape[2])
+        return NormalHead(Shaped(shape, *blocks, ELU()), self.events[i], scale=self.scale, kernel=kernel)
 
     def merge(self, i: int) -> nn.Module:
         """The block that joins the features with index i with d_p of the layer above."""
         return self.block_p(self.features[i], self.features[i], aux_shape=self.seen[i])
 
     def two_path_top(self) -> NormalHead:
-        """q(z_L | d_bu_L, d_td_L): a head on both paths of inference, by way of one more block."""
+        """q(z_L | d_bu_L, d_td_L): a head on both paths of inference, through one more block."""
         channels, *size = self.features[-1]
         both = (2 * channels, *size)
         return self.head(-1, self.block_q(both, self.features[-1], kernel=self.stages[-1].kernel))
@@ -173,7 +164,7 @@ def pair(
     image_shape: Shape,
     stages: Sequence[Stage],
     *,
-    parts: Sequence[str] = ("",),
+    suffixes: Sequence[str] = ("",),
     prior: Prior = StandardNormal,
     likelihood: Likelihood = BernoulliLikelihood,
     skips: bool = True,
@@ -188,28 +179,29 @@ def pair(
     """A hierarchy: model and guide.
 
     Args:
-        program: made of prior, top, layers and likelihood.
-        guide: made of a `Design`.
+        program: makes the model from prior, top, layers and likelihood.
+        guide: makes the guide from a `Design`.
         image_shape: (C, H, W).
         stages: layers 1 ... L.
-        parts: the ends of the names of a layer's variables, see `GenerativeLayer`.
-        prior: made of the shape of z_L, or a module; called with nothing, returns p(z_L).
-        likelihood: made of a network and the image's shape.
+        suffixes: of the names of a layer's variables, see `GenerativeLayer`.
+        prior: makes p(z_L) from the shape of z_L; or the prior itself, a module.
+        likelihood: makes p(x | z) from a network and the image's shape.
         skips: skip connections in the model; without them p(z_i | z_>i) = p(z_i | z_{i+1}).
         dropout_q: probability in the blocks of inference.
         dropout_p: probability in the blocks of generation, the merges among them.
         block: makes a residual block, see `zoo.nn.stages`; takes ``dropout`` and ``shortcut`` as well.
         shortcut: of blocks that have more channels than their input: none, project by a 1x1 convolution, or
             pad with zeros, as published, see `zoo.nn.gated_resnet`.
-        scale: of priors and posteriors, see `Heads`.
+        scale: of priors and posteriors: `zoo.nn.scales.softplus_scale`, or `wide_softplus_scale` as in the
+            published codes.
         weight_norm: weight-normalised layers, whose data-dependent initialisation is `zoo.initialise`.
         checkpoint_activations: less memory in training, for a second forward pass.
     """
     block = partial(block, shortcut=shortcut)
     block_q, block_p = partial(block, dropout=dropout_q), partial(block, dropout=dropout_p)
-    design = Design(tuple(image_shape), stages, block_q, block_p, Heads(scale), skips)
+    design = Design(tuple(image_shape), stages, block_q, block_p, scale, skips)
     z_prior = construct(prior, design.events[-1])
-    top, layers = generation(design, parts)
+    top, layers = generation(design, suffixes)
     net = Shaped((layers[0].decode if layers else top).out_shapes[-1], ELU())
     model = program(z_prior, top, layers, likelihood(net, image_shape))
     programs = model, guide(design).bound_to(model)
@@ -221,18 +213,18 @@ def pair(
     return programs
 
 
-def generation(design: Design, parts: Sequence[str]) -> tuple[Decoder, list[GenerativeLayer]]:
+def generation(design: Design, suffixes: Sequence[str]) -> tuple[Decoder, list[GenerativeLayer]]:
     """The top of the model and its layers 1 ... L-1."""
     make = partial(Decoder, block=design.block_p)
-    sizes = list(zip(design.stages, design.events, design.features, design.below, strict=True))
-    top = make(*sizes[-1])
+    top = make(design.stages[-1], design.events[-1], design.features[-1], design.below[-1])
     layers: list[GenerativeLayer] = []
     above = top.out_shapes
-    for stage, event, features, below in reversed(sizes[:-1]):
-        channels, *size = event
-        z = (len(parts) * channels, *size)
-        decode = make(stage, z, features, below, above=above if design.skips else ())
-        priors = {part: design.heads(stage, above[-1], event) for part in parts}
+    for i in reversed(range(len(design.stages) - 1)):
+        channels, *size = design.events[i]
+        z = (len(suffixes) * channels, *size)
+        skips = above if design.skips else ()
+        decode = make(design.stages[i], z, design.features[i], design.below[i], above=skips)
+        priors = {suffix: design.head(i, on=above[-1]) for suffix in suffixes}
         layers.insert(0, GenerativeLayer(priors, decode))
         above = decode.out_shapes
     return top, layers

@@ -163,7 +163,7 @@ def learned(design: Design) -> LadderGuide:
     return LadderGuide(path, merges, design.two_path_top())
 
 
-@passes_on(pair, supplied=("parts",))
+@passes_on(pair, supplied=("suffixes",))
 def ladder_vae(
     image_shape: Shape, stages: Sequence[Stage], *, skips: bool = False, **options: Any
 ) -> tuple[LadderVAE, LadderGuide]:
@@ -180,7 +180,7 @@ def ladder_vae(
     return pair(LadderVAE, precision_weighted, image_shape, stages, skips=skips, **options)
 
 
-@passes_on(pair, supplied=("parts",))
+@passes_on(pair, supplied=("suffixes",))
 def lvae(
     image_shape: Shape, stages: Sequence[Stage], *, skips: bool = True, **options: Any
 ) -> tuple[LadderVAE, LadderGuide]:
