@@ -39,7 +39,7 @@ class SpectralNorms(nn.Module):
         self.iterations = iterations
         groups = defaultdict(list)
         for layer in convolutions(modules):
-            groups[layer.weight.flatten(1).shape, _kind(layer)].append(layer)
+            groups[layer.weight.flatten(1).shape, isinstance(layer, LogNormConv2d)].append(layer)
         self._layers = tuple(tuple(layers) for layers in groups.values())
         for i, layers in enumerate(self._layers):
             u = _unit_vectors(len(layers), layers[0].out_channels).to(layers[0].weight)
@@ -61,7 +61,7 @@ class SpectralNorms(nn.Module):
             self._iterate(weights, times)
 
     def weights(self) -> list[Tensor]:
-        """The matrices of every group of one shape and kind, (layers, rows, columns)."""
+        """The matrices of every group of one shape, (layers, rows, columns)."""
         return [_stacked(layers) for layers in self._layers]
 
     @torch.no_grad()
@@ -107,17 +107,10 @@ def effective(layer: Any) -> Tensor:
     return layer.effective() if hasattr(layer, "effective") else layer.weight
 
 
-def _kind(layer: Any) -> tuple[bool, bool]:
-    """Whether a layer's weight has a log gain, and whether it is another function of its parameters."""
-    has_gain = isinstance(layer, LogNormConv2d)
-    return has_gain, not has_gain and hasattr(layer, "effective")
-
-
 def _stacked(layers: tuple[Any, ...]) -> Tensor:
-    """The effective weights of layers of one shape and kind, in a few operations for all."""
-    has_gain, other = _kind(layers[0])
-    if not has_gain:
-        return torch.stack([(effective(m) if other else m.weight).flatten(1) for m in layers])
+    """The effective weights of layers of one shape; those with a log gain in a few operations for all."""
+    if not isinstance(layers[0], LogNormConv2d):
+        return torch.stack([effective(layer).flatten(1) for layer in layers])
     v = torch.stack([layer.direction().flatten(1) for layer in layers])
     gain = torch.stack([layer.log_gain for layer in layers]).exp().unsqueeze(2)
     return v * (gain / torch.linalg.vector_norm(v, dim=2, keepdim=True))
