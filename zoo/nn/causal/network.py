@@ -1,5 +1,6 @@
 """What causal networks have in common."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,9 +44,7 @@ class CausalNetwork(nn.Module):
         self.event_shape = (channels, height, width)
         self.context_shape = None if context is None else as_shape(context)
         self.groups, self.margin = groups, margin
-        pixels = torch.arange(height * width).view(1, height, width)
-        group = torch.arange(channels).view(-1, 1, 1) * groups // channels
-        self.register_buffer("sites", pixels * groups + group, persistent=False)
+        self.register_buffer("sites", raster_sites(self.event_shape, groups), persistent=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Features (N, F, H, W) of x (N, C, H, W), each of what comes before it."""
@@ -80,3 +79,19 @@ class CausalNetwork(nn.Module):
             drawn = draw(task.head(features[..., None, None]), task.noise[here])
             pixel.copy_(torch.where(task.free[here] & (sites == site), drawn, pixel))
             memory.write(row, column, self.embed(pixel)[..., 0, 0])
+
+
+def raster_sites(event_shape: Sequence[int], groups: int) -> Tensor:
+    r"""The turn at which each element is drawn: position after position, in each of them group after group.
+
+    Args:
+        event_shape: (C, \*space), of an image or a sequence.
+        groups: of channels, drawn one after the other.
+
+    Returns:
+        Integers of the event's shape; elements with the same one are drawn together.
+    """
+    channels, *space = event_shape
+    positions = torch.arange(math.prod(space)).view(1, *space)
+    group = torch.arange(channels).view(-1, *[1] * len(space)) * groups // channels
+    return positions * groups + group

@@ -76,7 +76,25 @@ class Cache:
     doubled: Any = None
 
 
-class Memory:
+class LayerCaches:
+    """A `Cache` for every layer; base of the memories.
+
+    Attributes:
+        caches: by layer.
+    """
+
+    def __init__(self) -> None:
+        self.caches: dict[Any, Cache] = defaultdict(Cache)
+
+    def constant(self, layer: Callable[[Tensor], Tensor], context: Tensor) -> Tensor:
+        """A layer's output for the context, computed once; of the whole size, or of size 1 in space."""
+        cache = self.caches[layer]
+        if cache.constant is None:
+            cache.constant = layer(context)
+        return cache.constant
+
+
+class Memory(LayerCaches):
     """What a network has seen of the images that are being drawn, at one resolution.
 
     Args:
@@ -86,12 +104,12 @@ class Memory:
     """
 
     def __init__(self, size: tuple[int, int], *, margin: int = 0, image: Tensor | None = None) -> None:
+        super().__init__()
         self.size, self.margin = size, margin
         self.image: Any = None
         if image is not None:
             padded = F.pad(image, (margin, margin, margin, 0))
             self.image = padded.contiguous(memory_format=torch.channels_last)
-        self.caches: dict[Any, Cache] = defaultdict(Cache)
         self._coarser: Memory | None = None
 
     def write(self, row: int, column: int, pixel: Tensor) -> None:
@@ -146,13 +164,6 @@ class Memory:
             matrix = weight.movedim(1, -1).flatten(1).t().contiguous()
             cache.matrix = matrix, weight.new_zeros(len(weight)) if bias is None else bias
         return cache.matrix
-
-    def constant(self, layer: Callable[[Tensor], Tensor], context: Tensor) -> Tensor:
-        """A layer's output for the context, computed once, of the image's size or (N, C, 1, 1)."""
-        cache = self.caches[layer]
-        if cache.constant is None:
-            cache.constant = layer(context)
-        return cache.constant
 
 
 class Row(Place):

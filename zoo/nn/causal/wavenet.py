@@ -11,9 +11,7 @@ The first convolution does not see its own position. So position t sees t - 1 ..
 and all of them if no dilation is larger than the reach of what comes before it, as with 1, 2, 4 ...
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +23,9 @@ from flows.flow import as_shape
 from flows.nn.conditioner import ContextProjection
 from flows.nn.masked_conv import channel_mask
 from zoo.nn.causal.gated_pixelcnn import gate, paired
-from zoo.nn.causal.places import EVERYWHERE, Cache, Place
+from zoo.nn.causal.network import raster_sites
+from zoo.nn.causal.places import EVERYWHERE, Place
+from zoo.nn.causal.sequence import Position, SequenceMemory
 
 
 class WaveNet(nn.Module):
@@ -73,7 +73,7 @@ class WaveNet(nn.Module):
         self.out_shape, self.groups = (features, *space), groups
         self.context_shape = None if context is None else as_shape(context)
         self.reach = (kernel - 1) * (1 + sum(dilations))
-        self.register_buffer("sites", _sites(self.event_shape, groups), persistent=False)
+        self.register_buffer("sites", raster_sites(self.event_shape, groups), persistent=False)
         self.first = DilatedConv1d(size, channels, kernel, kind="A", groups=groups)
         self.layers = nn.ModuleList(
             Layer(
@@ -112,7 +112,7 @@ class WaveNet(nn.Module):
             task.progress((t + 1) / count)
         return memory.x.reshape(task.start.shape)
 
-    def _draw(self, task: SamplingTask, memory: "SequenceMemory", t: int) -> None:
+    def _draw(self, task: SamplingTask, memory: SequenceMemory, t: int) -> None:
         """Draw the position t of x, group after group."""
         one = [1] * (len(self.event_shape) - 1)
         pixel, free, noise = memory.x[..., t], task.free.flatten(2)[..., t], task.noise.flatten(2)[..., t]
@@ -235,71 +235,8 @@ class SequenceContext(nn.Module):
         return self.layer(context.unsqueeze(-2) if self.row else context).flatten(2)
 
 
-class SequenceMemory:
-    """What the layers have seen of the sequences that are being drawn.
-
-    Args:
-        first: the layer that reads x.
-        x: (N, C, T), as far as it is known.
-    """
-
-    def __init__(self, first: DilatedConv1d, x: Tensor) -> None:
-        padded = F.pad(x, (first.reach, 0)).clone()
-        self.length, self.x = x.shape[-1], padded[..., first.reach :]
-        self.caches: dict[Any, Cache] = defaultdict(Cache, {first: Cache(inputs=padded)})
-
-    def window(self, conv: DilatedConv1d, x: Tensor, t: int) -> Tensor:
-        """What the convolution sees from position t, x (N, C) being its input there."""
-        cache = self.caches[conv]
-        if cache.inputs is None:
-            cache.inputs = x.new_zeros(*x.shape, conv.reach + self.length)
-        seen: Tensor = cache.inputs
-        seen[..., t + conv.reach] = x
-        return seen[..., t : t + conv.reach + 1 : conv.dilation]
-
-    def matrix(self, conv: DilatedConv1d) -> Tensor:
-        """The convolution's masked weight (F, C kernel), computed once."""
-        cache = self.caches[conv]
-        if cache.matrix is None:
-            cache.matrix = (conv.weight * conv.mask).flatten(1)
-        return cache.matrix
-
-    def constant(self, layer: Any, context: Tensor) -> Tensor:
-        """A layer's output for the context, computed once."""
-        cache = self.caches[layer]
-        if cache.constant is None:
-            cache.constant = layer(context)
-        return cache.constant
-
-
-class Position(Place):
-    """One position; its features are (N, C)."""
-
-    def __init__(self, memory: SequenceMemory, t: int) -> None:
-        self.memory, self.t = memory, t
-
-    def convolve(self, conv: Any, x: Tensor) -> Tensor:
-        """(N, C) -> (N, F)."""
-        if conv.reach:
-            x = self.memory.window(conv, x, self.t).flatten(1)
-        return F.linear(x, self.memory.matrix(conv), conv.bias)
-
-    def fixed(self, layer: Any, context: Tensor) -> Tensor:
-        """What depends only on the context, at this position."""
-        constant = self.memory.constant(layer, context)
-        return constant[..., 0 if constant.shape[-1] == 1 else self.t]
-
-
 def _own(out_channels: int, in_channels: int, groups: int, kind: str, *, halves: bool) -> Tensor:
     """Which channels of its own position a convolution sees, (F, C)."""
     if halves:
         return paired(_own(out_channels // 2, in_channels, groups, kind, halves=False))
     return channel_mask(out_channels, in_channels, groups, include_current=kind == "B")
-
-
-def _sites(event_shape: tuple[int, ...], groups: int) -> Tensor:
-    """The number of each element's site, position by position, in each of them group by group."""
-    channels, *space = event_shape
-    positions = torch.arange(torch.Size(space).numel()).view(1, *space)
-    group = torch.arange(channels).view(-1, *[1] * len(space)) * groups // channels
-    return positions * groups + group
