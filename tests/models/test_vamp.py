@@ -11,6 +11,7 @@ from tests.catalogue import images, pair
 from tests.contracts import dependencies
 from tests.linear_gaussian import two_layers
 from zoo import StandardNormal, TwoLevelGuide, TwoLevelVAE, VampPrior, log_likelihood, log_weights
+from zoo.errors import UsageError
 from zoo.models.hvae_vamp import conv_hvae_vamp, hvae_vamp, pixel_hvae_vamp
 from zoo.models.vamp_vae import vamp_vae
 
@@ -32,6 +33,12 @@ def test_sizes_are_the_papers(builder, count):
     with torch.device("meta"):
         both = nn.ModuleList(builder(MNIST))
     assert sum(p.numel() for p in both.parameters()) == count + PSEUDO_INPUTS
+
+
+@pytest.mark.parametrize("builder", [conv_hvae_vamp, pixel_hvae_vamp])
+def test_another_number_of_channels_is_named(builder):
+    with torch.device("meta"), pytest.raises(UsageError, match=r"four numbers in channels.*got \(8, 8\)"):
+        builder(MNIST, channels=(8, 8))
 
 
 @pytest.mark.parametrize("name", ["hvae + vamp", "convolutional hvae + vamp"])

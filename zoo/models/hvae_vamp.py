@@ -118,7 +118,7 @@ def hvae_vamp(
         num_pseudo_inputs: C, the components of the prior.
 
     Raises:
-        UsageError: if there are not two sizes.
+        UsageError: unless there are two sizes.
     """
     return _pair(
         image_shape,
@@ -148,6 +148,9 @@ def conv_hvae_vamp(
         channels: of the encoders' four gated convolutions, the second and fourth of stride 2; a fifth has 6.
             The decoder has as many as the last of them.
         num_pseudo_inputs: C, the components of the prior.
+
+    Raises:
+        UsageError: unless there are two sizes and four numbers of channels.
     """
     top, features = _encoders(image_shape, channels)
     _, height, width = image_shape
@@ -189,6 +192,9 @@ def pixel_hvae_vamp(
         channels: of the encoders' convolutions, see `conv_hvae_vamp`; the last also of the masked ones.
         layers: masked convolutions.
         num_pseudo_inputs: C, the components of the prior.
+
+    Raises:
+        UsageError: unless there are two sizes and four numbers of channels.
     """
     top, features = _encoders(image_shape, channels)
     family = Bernoullis(image_shape[0])
@@ -216,7 +222,7 @@ class Maps(nn.Module):
         self.out_shape = (len(latents), *size)
 
     def forward(self, variables: tuple[Tensor, ...]) -> Tensor:
-        """The maps, one a channel."""
+        """The maps, one per channel."""
         maps = [net(z) for net, z in zip(self.nets, variables, strict=True)]
         return torch.stack(maps, dim=1).unflatten(2, self.out_shape[1:])
 
@@ -251,6 +257,7 @@ def _encoders(image_shape: Shape, channels: tuple[int, ...]) -> tuple[Shaped, Sh
 
 
 def _encoder(image_shape: Shape, channels: tuple[int, ...], kernels: tuple[int, ...]) -> Shaped:
+    require(len(channels) == 4, "four numbers in channels, of the encoders' convolutions", channels)
     layers = [*zip(channels, kernels, (1, 2, 1, 2), strict=True), (6, 3, 1)]
     maps = gated_convolutions(image_shape, layers)
     return Shaped((math.prod(maps.out_shape),), maps, nn.Flatten())
