@@ -59,8 +59,8 @@ def autoregressive(
 
     Args:
         image_shape: (C, H, W).
-        network: causal, made of the image's shape and the features a pixel (`zoo.nn.causal`).
-        likelihood: family of the pixels, made of the number of channels (`zoo.parts.families`).
+        network: makes the causal network from the image's shape and the features per pixel (`zoo.nn.causal`).
+        likelihood: makes the family of the pixels from their number of channels (`zoo.parts.families`).
     """
     family = construct(likelihood, image_shape[0])
     causal = causal_network(network, image_shape, family)

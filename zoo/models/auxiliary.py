@@ -4,9 +4,9 @@ ADGM    p(x, y, z, a)   = p(y) p(z) p(x | y, z) p(a | x, y, z)
 SDGM    p(x, y, z, a)   = p(y) p(z) p(a | y, z) p(x | a, y, z)       (skip deep generative model)
 both    q(a, y, z | x)  = q(a | x) q(y | a, x) q(z | a, y, x)
 
-The auxiliary variable a makes q(z | x, y) = ∫ q(a | x) q(z | a, y, x) da as rich as a mixture. In ADGM p(a
-| .) says nothing of the images, whose law is that of M2; it is there to keep the bound tight. The sites are
-``y``, one-hot, ``z``, ``a`` and ``x``; the guide is `zoo.AuxiliaryGuide`.
+The auxiliary variable a makes q(z | x, y) = ∫ q(a | x) q(z | a, y, x) da as rich as a mixture. ADGM's
+p(a | x, y, z) does not change p(x, y), which is M2's; it keeps the bound tight. The sites are ``y``, one-hot,
+``z``, ``a`` and ``x``; the guide is `zoo.AuxiliaryGuide`.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from zoo.settings import construct, passes_on
 
 
 class Auxiliary(Program):
-    """The parts that both models have.
+    """Base of both models: their parts, and p(y) p(z).
 
     Args:
         label: called with nothing, returns p(y), one-hot.
@@ -93,8 +93,8 @@ def adgm(
         auxiliary: size of a.
         hidden: widths of every network.
         classes: C.
-        encoder: made of the image's shape and `hidden`: the guide's, x to a vector of features.
-        likelihood: made of the decoder and the image's shape.
+        encoder: makes the guide's network of x, to a vector of features, from the image's shape and `hidden`.
+        likelihood: makes p(x | z) from the decoder and the image's shape.
     """
     net = construct(encoder, image_shape, hidden)
     zy, last = latent + classes, hidden[-1]

@@ -3,8 +3,8 @@
 p(x, z, a)   = p(z) p(x | z) p(a | x, z)
 q(a, z | x)  = q(a | x) q(z | a, x)
 
-The images' law is that of the VAE without a; see `zoo.infer.auxiliary`. The networks are IWAE's, with tanh
-layers and sigma = exp(linear), so that it compares with the other posteriors on them.
+p(x) is that of the VAE without a; see `zoo.infer.auxiliary`. The networks are IWAE's, with tanh layers and
+sigma = exp(linear), so that this posterior can be compared with the others on them.
 """
 
 from typing import Any
@@ -63,7 +63,7 @@ def auxiliary_vae(
         auxiliary: size of a.
         hidden: width of every tanh layer: two of the encoder and the decoder, one above [f, a] and one below
             [x, z].
-        likelihood: made of the decoder and the image's shape.
+        likelihood: makes p(x | z) from the decoder and the image's shape.
     """
 
     def tanh(shape: Shape, layers: int) -> Any:

@@ -30,7 +30,7 @@ __all__ = ["BIVA", "BIVAGuide", "InferenceLayer", "Stage", "biva"]
 
 
 class BIVA(Hierarchy):
-    """p(x, z): the generative half, two variables a layer; see `zoo.models.hierarchy.Hierarchy`."""
+    """p(x, z): the generative half, two variables per layer; see `zoo.models.hierarchy.Hierarchy`."""
 
 
 class BIVAGuide(Guide):

@@ -1,12 +1,12 @@
 """delta-VAE (Razavi, van den Oord, Poole, Vinyals 2019), arXiv:1901.03416.
 
-p(x, z) = p(z) prod_i p(x_i | x_<i, z),   z_t = a z_{t-1} + sqrt(1 - a^2) e_t
-q(z | x) = prod_t q(z_t | x)
+p(x, z)  = p(z) prod_i p(x_i | x_<i, z),   z_t = a z_{t-1} + sqrt(1 - a^2) e_t,   e_t ~ N(0, I)
+q(z | x) = prod_t q(z_t | x),              q(z_t | x) = N(z_t; mu_t(x), diag(sigma_t(x)^2))
 
 No product of normals is the autoregressive prior, so the KL is at least delta nats whatever is learned
-(`distributions.StationaryAR1.committed_rate`): a decoder however strong is given that much of the image. As
-in the paper q(z_t | x) sees only what of the image is still to come, here the rows from t H / T on: what is
-above them the decoder knows already. With anti_causal=false it sees all of the image at every t.
+(`distributions.StationaryAR1.committed_rate`): however strong the decoder, z carries at least that much. As
+in the paper q(z_t | x) sees only the part of the image that is still to come, here the rows from t H / T on:
+the decoder knows the rows above already. With anti_causal=false it sees all of the image at every t.
 """
 
 from zoo.choices import Family, Network

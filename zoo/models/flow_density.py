@@ -1,4 +1,4 @@
-"""A density of images through a continuous variable; NICE, RealNVP, Glow, Flow++ and MAF are its instances.
+"""A density of images through a continuous variable: base of NICE, RealNVP, Glow, Flow++ and MAF.
 
 p(x, y) = P(x | y) p(y),   P(x | y) = 1 if y lies in the bin of x, else 0
 q(y | x)                                                         dequantisation
@@ -54,7 +54,7 @@ def pixel_density(flow: Flow, *, alpha: float = 0.05, prior: Callable[..., Any] 
     Args:
         flow: from noise of shape ``flow.in_shape`` to images of real numbers.
         alpha: of `flows.Logit`, which keeps the logits of black and white finite.
-        prior: of the noise, made of its shape.
+        prior: makes the noise's distribution from its shape.
     """
     pixels = Composed([flow, Logit(flow.event_shape, alpha=alpha)])
     return transformed(prior(flow.in_shape), pixels)

@@ -23,7 +23,7 @@ from zoo.settings import passes_on
 
 
 class HierarchicalVAE(Hierarchy):
-    """p(x, z): the generative half, one variable a layer; see `zoo.models.hierarchy.Hierarchy`."""
+    """p(x, z): the generative half, one variable per layer; see `zoo.models.hierarchy.Hierarchy`."""
 
 
 class BottomUpGuide(Guide):

@@ -65,13 +65,13 @@ class Up(nn.Module):
 
     def forward(self, d: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The features further up, and mu_q, log sigma_q and c_q."""
-        *said, u = self.first(elu(d)).split(self.sizes, dim=1)
+        *parameters, u = self.first(elu(d)).split(self.sizes, dim=1)
         d = d[:, :, :: self.stride, :: self.stride]
-        return d if self.second is None else d + 0.1 * self.second(elu(u)), said
+        return d if self.second is None else d + 0.1 * self.second(elu(u)), parameters
 
 
 class Encoder(nn.Module):
-    """Images to what every layer of the encoder says of its posterior, layer 1 first.
+    """Images to the encoder's share of every posterior's parameters, layer 1 first.
 
     Args:
         image: pads and scales them.
@@ -86,11 +86,11 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> list[list[Tensor]]:
         """mu_q, log sigma_q and c_q, 1 ... L."""
-        d, said = self.stem(self.image(x)), []
+        d, parameters = self.stem(self.image(x)), []
         for layer in self.layers:
             d, of_layer = layer(d)
-            said.append(of_layer)
-        return said
+            parameters.append(of_layer)
+        return parameters
 
 
 class Down(nn.Module):
@@ -114,8 +114,8 @@ class Down(nn.Module):
 
     def prior(self, h: Tensor) -> tuple[Any, Any, list[Tensor]]:
         """The state and v, p(z_i | z_>i), and mu_r, log sigma_r and c_r."""
-        loc, log_scale, *said, v = self.first(elu(h)).split(self.sizes, dim=1)
-        return (h, v), bounded_normal(loc, log_scale), said
+        loc, log_scale, *shown, v = self.first(elu(h)).split(self.sizes, dim=1)
+        return (h, v), bounded_normal(loc, log_scale), shown
 
     def update(self, h: tuple[Tensor, Tensor], z: Tensor) -> Tensor:
         """The state with z_i in it."""
@@ -174,16 +174,16 @@ def iaf_vae(
 
     Args:
         image_shape: (C, H, W); padded until every scale is half the one below, the first half the image.
-        blocks: of each scale, the one nearest the image first: so many latents.
+        blocks: of each scale, the one nearest the image first; each has a latent.
         width: channels of the state and of the features.
         latent: channels of every z_i.
-        flows: a posterior, of opposite orders in turn; none for diagonal normals.
+        flows: per posterior, of alternating order; 0 for diagonal normals.
         hidden: channels of a flow's masked convolutions.
-        likelihood: family of the pixels, made of the number of channels (`zoo.parts.families`).
+        likelihood: makes the family of the pixels from their number of channels (`zoo.parts.families`).
         checkpoint_activations: less memory in training, for a second forward pass.
 
     Raises:
-        ValueError: without a block on every scale.
+        ValueError: unless there is a block on every scale, and a hidden layer.
     """
     if not blocks or min(blocks) < 1 or not hidden:
         raise ValueError(f"expected a block on every scale, and hidden layers; got {blocks} and {hidden}")
@@ -212,7 +212,7 @@ def iaf_vae(
 
 
 def masked_iaf(event_shape: Shape, hidden: tuple[int, ...], *, reverse: bool = False) -> Autoregressive:
-    """An IAF of masked convolutions, which the context is added to after the first.
+    """An IAF of masked convolutions; the context is added after the first.
 
     Args:
         event_shape: (C, H, W).

@@ -109,11 +109,11 @@ def iwae(
         image_shape: (C, H, W).
         latents: sizes of z_1 ... z_L, from the image up; the paper has (50,) and (100, 50).
         hidden: widths of the two tanh layers below each z_i; the paper has (200,) and (200, 100).
-        posterior: made of the tanh layers and the size of z_i; called with what is below, returns q(z_i | .).
-        likelihood: made of the tanh layers above z_1 and the image's shape.
+        posterior: makes q(z_i | x or z_{i-1}) from the tanh layers and the size of z_i.
+        likelihood: makes p(x | z_1) from the tanh layers and the image's shape.
 
     Raises:
-        UsageError: if there is not one width a stochastic layer, or none at all.
+        UsageError: unless there are as many widths as latents, at least one.
     """
     if not latents or len(latents) != len(hidden):
         raise UsageError(

@@ -10,10 +10,10 @@ Nothing is drawn on the way up: deterministic features d_i of the image meet the
 
 Two papers call two models LVAE:
 
-- the original: q is the precision-weighted product of the prior and an estimate made of d_i
+- the original: q is the precision-weighted product of the prior and an estimate from d_i
   (`PrecisionWeighted`), on one path of inference (`OnePathUp`): `ladder_vae`;
 - the ablations of arXiv:1902.02102: BIVA without its bottom-up latents, both of its deterministic paths kept
-  (`TwoPathsUp`), q made of d_i and d_p_{i+1} by a network (`Learned`); LVAE+ with skip connections in the
+  (`TwoPathsUp`), q by a network of d_i and d_p_{i+1} (`Learned`); LVAE+ with skip connections in the
   model, LVAE without: `lvae`.
 """
 
@@ -34,7 +34,7 @@ from zoo.settings import passes_on
 
 
 class LadderVAE(Hierarchy):
-    """p(x, z): the generative half, one variable a layer; see `zoo.models.hierarchy.Hierarchy`."""
+    """p(x, z): the generative half, one variable per layer; see `zoo.models.hierarchy.Hierarchy`."""
 
 
 class LadderGuide(Guide):
@@ -174,7 +174,7 @@ def ladder_vae(
     Args:
         image_shape: (C, H, W).
         stages: layers 1 ... L.
-        skips: skip connections in the model, which the paper has not.
+        skips: skip connections in the model; the paper has none.
         options: of `zoo.models.hierarchy.pair`.
     """
     return pair(LadderVAE, precision_weighted, image_shape, stages, skips=skips, **options)

@@ -4,8 +4,8 @@ p(z) = N(z; 0, I)
 p(x | z) = N(x; W z + mu, sigma^2 I)
 q(z | x) = N(z; V (x - mu), D), D diagonal
 
-Its evidence is known exactly, p(x) = N(x; mu, W W^T + sigma^2 I): an estimate of log p(x) can be compared
-with it. Where the columns of W are orthogonal the exact posterior is in the guide's family,
+Its evidence is known exactly, p(x) = N(x; mu, W W^T + sigma^2 I), to compare estimates of log p(x) with.
+Where the columns of W are orthogonal the exact posterior is in the guide's family,
 
 V = (W^T W + sigma^2 I)^-1 W^T, D = sigma^2 (W^T W + sigma^2 I)^-1,
 
@@ -87,7 +87,7 @@ class LinearVAE(VAE):
         super().__init__(StandardNormal(latent), LinearGaussian(latent, image_shape))
 
     def evidence(self, x: Tensor) -> Tensor:
-        """Log p(x) = log N(x; mu, W W^T + sigma^2 I) of images (B, C, H, W), exact: (B,), in nats."""
+        """The exact log p(x) = log N(x; mu, W W^T + sigma^2 I) of images (B, C, H, W): (B,), in nats."""
         linear, scale = self.likelihood.linear, self.likelihood.scale
         marginal = dist.LowRankMultivariateNormal(
             linear.bias, linear.weight, scale.square().expand_as(linear.bias)

@@ -3,7 +3,7 @@
 p(x, y) = P(x | y) p(y),   log p(y) = log N(f(y); 0, I) + log |det df/dy|
 q(y | x)  uniform in the bin of x
 
-Each layer of f shifts and scales a pixel by functions of those before it; a sample takes them one by one.
+Each layer of f shifts and scales a pixel by functions of those before it; sampling takes them one by one.
 """
 
 import math

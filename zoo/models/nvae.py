@@ -62,7 +62,7 @@ class Group(nn.Module):
         head: state to the prior's parameters; None for p(z_i) = N(0, I).
         event_shape: of z_i.
         combine: state and z_i, side by side, to the state.
-        grow: to the resolution of the group below, where it is another.
+        grow: to the resolution of the group below, where that differs.
     """
 
     def __init__(
@@ -92,10 +92,10 @@ class Group(nn.Module):
 
 
 class GroupPosterior(nn.Module):
-    """q(z_i | x, z_>i), by way of flows where there are any.
+    """q(z_i | x, z_>i), transformed by flows where there are any.
 
     Args:
-        merge: state to what is added to the encoder's features; None at the top, where all states are equal.
+        merge: of the state, added to the encoder's features; None at the top, where the state is constant.
         head: features to the parameters.
         law: of prior and parameters: `residual` or `absolute`.
         flows: on z_i.
@@ -122,7 +122,7 @@ class Encoder(nn.Module):
     Args:
         image: pads and scales them.
         stem: to the features of the first group.
-        groups: of each group: its cells, and what leads to it from the group below where that is larger.
+        groups: of each group, what leads to it from the group below where that is larger, and its cells.
         top: of the last group's features.
     """
 
@@ -171,19 +171,19 @@ def nvae(
         groups: of each scale, the one nearest the image first.
         latent: channels of every z_i.
         channels: of the features at the image; twice as many at half the resolution.
-        cells: a group, in the encoder and in the model.
+        cells: per group, in the encoder and in the model.
         image_blocks: halvings between the image and the first scale.
-        image_cells: cells before or after each of these.
-        flows: a posterior.
-        likelihood: family of the pixels, made of the number of channels (`zoo.parts.families`).
+        image_cells: cells per halving, in the encoder and in the model.
+        flows: per posterior.
+        likelihood: makes the family of the pixels from their number of channels (`zoo.parts.families`).
         encoder_cell: makes the encoder's cells, see `zoo.nn.residual_cells`.
-        generative_cell: makes the model's; after the last group with ``expansion`` 3, where it has one.
-        law: of the posterior, an offset from the prior or not (`zoo.parts.laws`).
-        flow: made of an event shape.
+        generative_cell: makes the model's; below the groups with ``expansion`` 3, if it has that option.
+        law: of the posterior, whose parameters are offsets from the prior's or not (`zoo.parts.laws`).
+        flow: makes a flow from an event shape.
         checkpoint_activations: less memory in training, for a second forward pass.
 
     Raises:
-        ValueError: without a group on every scale.
+        ValueError: unless there is a group on every scale.
     """
     if not groups or min(groups) < 1:
         raise ValueError(f"expected at least one group on every scale; got groups={groups}")
@@ -211,8 +211,9 @@ def nvae(
         for group, shape in zip(layers, shapes, strict=True)
     ]
     guide = NVAEGuide(path, posteriors).bound_to(model)
-    for program in (model, guide) if checkpoint_activations else ():
-        checkpointed.checkpoint_activations(program, Cells)
+    if checkpoint_activations:
+        for program in (model, guide):
+            checkpointed.checkpoint_activations(program, Cells)
     return model, guide
 
 

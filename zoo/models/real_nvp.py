@@ -3,7 +3,7 @@
 p(x, y) = P(x | y) p(y),   log p(y) = log N(f(y); 0, I) + log |det df/dy|
 q(y | x)  uniform in the bin of x
 
-f is made of affine couplings of checkerboards and of channels, over several scales, after a logit.
+f is a logit, then affine couplings of checkerboards and of channels, over several scales.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What NVAE, VDVAE and IAF-VAE have in common: one state runs down from the top, and every latent adds to it.
+"""The base of NVAE, VDVAE and IAF-VAE: one state runs down from the top, and every latent adds to it.
 
 p(x, z)  = p(x | z) prod_i p(z_i | z_>i)
 q(z | x) = prod_i q(z_i | x, z_>i)
@@ -110,7 +110,7 @@ class LearnedConstant(nn.Module):
 
 
 def bounded(x: Tensor, bound: float) -> Tensor:
-    """Bound tanh(x / bound): about x where that is small, and never beyond the bound."""
+    """The smooth clamp bound * tanh(x / bound): close to x where x is small, never beyond the bound."""
     return bound * torch.tanh(x / bound)
 
 

@@ -1,9 +1,10 @@
 """The semi-amortised VAE (Kim, Wiseman, Miller, Sontag, Rush 2018), arXiv:1802.02550.
 
-p(x, z) = p(z) prod_i p(x_i | x_<i, z)
-q(z | x) = q(z; lambda_T(x)), T gradient steps from the encoder's answer (`zoo.infer.semi_amortised`)
+p(x, z)  = p(z) prod_i p(x_i | x_<i, z)
+q(z | x) = q(z; lambda_T),   lambda_0 = encoder(x),   lambda_{t+1} = lambda_t + lr v_t
+                             v_t = momentum v_{t-1} + d ELBO(x; lambda_t) / d lambda
 
-A PixelVAE (arXiv:1611.05013) whose guide is refined.
+A PixelVAE (arXiv:1611.05013) whose guide refines the encoder's parameters (`zoo.infer.semi_amortised`).
 """
 
 from zoo.choices import Family, Network
@@ -33,8 +34,8 @@ def sa_vae(
         latent: size of z.
         decoder_channels: of the blocks of encoder and decoder.
         strides: of these blocks, from the image up.
-        refinements: T, gradient steps from the encoder's answer.
-        refinement_rate: of these steps.
+        refinements: T, gradient steps from the encoder's parameters.
+        refinement_rate: lr, of these steps.
         momentum: of these steps.
         network: causal, over the decoder's features.
         likelihood: family of the pixels.

@@ -140,7 +140,7 @@ def semi_supervised_biva(
         image_shape: (C, H, W).
         stages: layers 1 ... L, L >= 2.
         classes: C.
-        likelihood: made of a network and the image's shape.
+        likelihood: makes p(x | z, y) from a network and the image's shape.
         block: see `zoo.models.biva.biva`.
         dropout_p: see there.
         options: of `zoo.models.biva.biva`, the others.

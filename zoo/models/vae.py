@@ -1,10 +1,11 @@
 """Auto-encoding variational Bayes (Kingma & Welling 2013), arXiv:1312.6114.
 
-p(x, z) = p(x | z) p(z)
-q(z | x)
+p(x, z)  = p(x | z) p(z),                  p(z) = N(z; 0, I)
+q(z | x) = N(z; mu(x), diag(sigma(x)^2))
 
-`pixelvae` is the same with an autoregressive p(x | z) (Gulrajani et al. 2016, arXiv:1611.05013), which sees
-little of the image, for few layers, and leaves the rest to z.
+Other priors, posteriors and likelihoods take their places by options. `pixelvae` has an autoregressive
+likelihood, p(x | z) = prod_i p(x_i | x_<i, z) (Gulrajani et al. 2016, arXiv:1611.05013): with few layers it
+sees little of the image and leaves the rest to z.
 """
 
 from typing import Any
@@ -65,9 +66,9 @@ def vae(
         channels: of every block of both networks.
         strides: of the blocks, from the image up.
         spatial: whether z is a map of the resolution of the encoder's features instead of a vector.
-        prior: made of the shape of z; called with nothing, returns p(z).
-        posterior: made of the encoder and the shape of z; called with x, returns q(z | x).
-        likelihood: made of the decoder and the image's shape.
+        prior: makes p(z) from the shape of z.
+        posterior: makes q(z | x) from the encoder and the shape of z.
+        likelihood: makes p(x | z) from the decoder and the image's shape.
     """
     z = (latent, *feature_shapes(image_shape, 1, strides)[-1][1:]) if spatial else latent
     decoder = ConvDecoder(z, image_shape, channels=channels, strides=strides)
@@ -95,7 +96,7 @@ def pixelvae(
         latent: size of z.
         decoder_channels: of the blocks of encoder and decoder.
         strides: of these blocks, from the image up.
-        prior: made of the size of z; called with nothing, returns p(z).
+        prior: makes p(z) from the size of z.
         network: causal, over the decoder's features.
         likelihood: family of the pixels.
     """
@@ -123,8 +124,8 @@ def m1(
         image_shape: (C, H, W).
         latent: size of z.
         hidden: widths of every network.
-        encoder: made of the image's shape and `hidden`: x to a vector of features.
-        likelihood: made of the decoder and the image's shape.
+        encoder: makes the network of x, to a vector of features, from the image's shape and `hidden`.
+        likelihood: makes p(x | z) from the decoder and the image's shape.
     """
     decoder = construct(likelihood, dense((latent,), hidden), image_shape)
     features = construct(encoder, image_shape, hidden)

@@ -1,7 +1,7 @@
 """A VAE of gated dense networks under a VampPrior (Tomczak & Welling 2017), arXiv:1705.07120.
 
-p(x, z) = p(x | z) 1/C sum_c q(z | u_c)
-q(z | x)
+p(x, z)  = p(x | z) p(z),                  p(z) = 1/C sum_c q(z | u_c)
+q(z | x) = N(z; mu(x), diag(sigma(x)^2))
 
 The pseudo-inputs u_c are images that are learned; model and guide share the encoder. 1,116,864 parameters
 and, at 28 x 28 and C = 500, 392,000 of pseudo-inputs.
@@ -36,7 +36,7 @@ def vamp_vae(
         latent: D, the size of z.
         hidden: widths of the encoder's gated layers; the decoder mirrors them.
         num_pseudo_inputs: C, the components of a VampPrior.
-        prior: made of the size of z; called with nothing, returns p(z). Another one to compare with.
+        prior: makes p(z) from the size of z; another one to compare with.
     """
     head = NormalHead(gated_dense(image_shape, hidden), latent, scale=bounded_scale)
     likelihood = BernoulliLikelihood(gated_dense((latent,), hidden[::-1]), image_shape)

@@ -3,7 +3,7 @@
 p(x, z)  = p(x | z) p(z_L) prod_{i<L} p(z_i | z_>i)
 q(z | x) = prod_i q(z_i | x, z_>i)
 
-One latent a block, on resolutions from 1x1 up to the image's (`zoo.models.residual_hierarchy`). h is the
+One latent per block, on resolutions from 1x1 up to the image's (`zoo.models.residual_hierarchy`). h is the
 state, d the last features of the encoder at the block's resolution:
 
     model   [mu, log sigma, r] = net(h);  h = h + r + conv1x1(z);  h = h + net(h)
@@ -13,9 +13,9 @@ r is the residual path of the prior, 0 at first as mu and log sigma are: p(z) = 
 grows, h is repeated (nearest neighbour) and a learned constant is added. Each net is 1x1, 3x3, 3x3, 1x1 with
 a GELU before each, of a quarter of the width inside, and 1x1 throughout where the map is 2x2 or smaller.
 
-No normalisation: the published training leaves out steps with a very large gradient, which a `GradientSkip`
-decides. The published code has no bound on log sigma, and standardises its input by the data set; here log
-sigma is 10 tanh(x / 10) and the input in [-1, 1].
+No normalisation: the published training skips steps with a very large gradient, as `GradientSkip` of
+`zoo.training.gradient_skip` does. The published code has no bound on log sigma, and standardises its input by
+the data set; here log sigma is 10 tanh(x / 10) and the input in [-1, 1].
 """
 
 import math
@@ -71,7 +71,7 @@ class Block(nn.Module):
         shape: (C, H, W) of the state.
         latent: channels of z_i.
         factor: of what is added to the state, at first; 1 / sqrt(L).
-        grows: from the resolution above by this factor, 1 where it is the same.
+        grows: factor from the resolution above; 1 where it is the same.
         constant: added where it grows, (C, H, W); none at high resolutions.
     """
 
@@ -146,7 +146,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Of every resolution, (B, C, H_r, W_r)."""
+        """The features of every resolution, (B, C, H_r, W_r)."""
         d, features = self.stem(self.image(x)), []
         for blocks, factor in zip(self.blocks, [*self.factors, 0], strict=True):
             *same, last = blocks if factor else [*blocks, None]
@@ -159,11 +159,11 @@ class Encoder(nn.Module):
 
 
 class Output(nn.Module):
-    """The last state to the image's features: a factor and an offset a channel, a 1x1 convolution.
+    """The last state to the image's features: a factor and an offset per channel, then a 1x1 convolution.
 
     Args:
         channels: of the state.
-        features: of a pixel.
+        features: per pixel.
     """
 
     def __init__(self, channels: int, features: int) -> None:
@@ -193,17 +193,17 @@ def vdvae(
 
     Args:
         image_shape: (C, H, W); padded until the factors divide it.
-        blocks: of the model at each resolution, the image's first: so many latents.
+        blocks: of the model at each resolution, the image's first; each has a latent.
         encoder_blocks: at each resolution.
         factors: from each resolution to the next, smaller one.
         width: channels of the state and of the features.
         latent: channels of every z_i.
         constant_up_to: largest side at which a learned constant is added.
-        likelihood: family of the pixels, made of the number of channels (`zoo.parts.families`).
+        likelihood: makes the family of the pixels from their number of channels (`zoo.parts.families`).
         checkpoint_activations: less memory in training, for a second forward pass.
 
     Raises:
-        ValueError: without a block at every resolution, or a factor between any two.
+        ValueError: unless there is a block at every resolution and a factor between any two.
     """
     if not len(blocks) == len(encoder_blocks) == len(factors) + 1 or min(*blocks, *encoder_blocks) < 1:
         raise ValueError(
@@ -233,8 +233,9 @@ def vdvae(
     posteriors = [BlockPosterior(shapes[r], latent) for r in sources]
     path = Encoder(image, shapes, encoder_blocks, factors)
     guide = VDVAEGuide(path, posteriors, sources=sources).bound_to(model)
-    for program in (model, guide) if checkpoint_activations else ():
-        checkpointed.checkpoint_activations(program, Bottleneck)
+    if checkpoint_activations:
+        for program in (model, guide):
+            checkpointed.checkpoint_activations(program, Bottleneck)
     return model, guide
 
 
