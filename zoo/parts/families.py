@@ -1,6 +1,6 @@
 """Families: features of every pixel to the distribution of an image (C, H, W), pixels independent given them.
 
-``size`` is the number of features a pixel that a family takes, ``groups`` how many of the pixel's channels
+``size`` is the number of features per pixel that a family takes, ``groups`` how many of the pixel's channels
 are drawn one after the other, and ``takes`` the encoding of the images (`zoo.data.encodings`). Called with
 features (B, size, H, W) of any resolution, one pixel included, it returns a distribution of batch shape (B,).
 """
@@ -35,12 +35,12 @@ class _IndependentChannels:
 
     @property
     def parameters(self) -> int:
-        """Features a sub-pixel: a logit."""
+        """Features per sub-pixel: a logit."""
         return 1
 
     @property
     def size(self) -> int:
-        """Features a pixel."""
+        """Features per pixel."""
         return self.channels * self.parameters
 
     @property
@@ -105,7 +105,7 @@ class LogisticMixtures:
 
     @property
     def size(self) -> int:
-        """K (1 + 2C + C(C-1)/2) features a pixel: 10 K for RGB."""
+        """K (1 + 2C + C(C-1)/2) features per pixel: 10 K for RGB."""
         return self.components * sum(self._parts)
 
     @property
@@ -129,7 +129,7 @@ class LogisticMixtures:
 
 @dataclass(frozen=True)
 class Normals:
-    """Real values, as latent maps have them.
+    """Real values, such as those of latent maps.
 
     Attributes:
         channels: C.
@@ -168,11 +168,11 @@ class ContinuousBernoullis(_IndependentChannels):
 class Gaussians(_IndependentChannels):
     """Sub-pixels in [0, 1] as real values: N(loc_i, scale_i^2).
 
-    A density of continuous values. Of images of few grey levels it can be as large as the smallest scale lets
-    it, so its nats do not compare with those of masses.
+    A density of continuous values. Of images of few grey levels it is bounded only by the smallest scale, so
+    its nats cannot be compared with those of masses.
 
     Attributes:
-        scale: of all sub-pixels; None for one of each by the network.
+        scale: of all sub-pixels; None for one each, from the network.
     """
 
     scale: float | None = None

@@ -1,7 +1,7 @@
 """Heads: modules that, called with b, return a Pyro distribution over a, p(a | b).
 
 A head may separate the part that depends on b only: ``encode(b)`` returns tensors with b's batch dimension
-and ``distribution(encode(b))`` is ``head(b)``. Then importance sampling runs its network once an image,
+and ``distribution(encode(b))`` is ``head(b)``. Then importance sampling runs its network once per image,
 however many samples it draws. Any callable without these two works as well, only slower.
 """
 
@@ -108,7 +108,7 @@ class FullCovarianceHead(nn.Module):
     r"""N(loc(b), L(b) L(b)^T), L lower triangular with a positive diagonal.
 
     [loc, raw, lower] = project(net(b)), diag L = softplus_scale(raw), below it L = lower: of D (D + 3) / 2
-    features.
+    parameters in all.
 
     Args:
         net: network with an attribute ``out_shape``: b to features.
@@ -150,7 +150,7 @@ class FullCovarianceHead(nn.Module):
 
 
 class Features(nn.Identity):
-    """What has been through a network already, in the place of a head's network; see `WithEncoder`.
+    """Features that a network has already computed, in the place of a head's network; see `WithEncoder`.
 
     Args:
         out_shape: (C, H, W) or (D,).
@@ -162,7 +162,7 @@ class Features(nn.Identity):
 
 
 class WithEncoder(nn.Module):
-    """A head of net(b), the network run once an image for all that the head makes of it.
+    """A head of net(b), the network run once per image for all that the head computes from it.
 
     A posterior and the context of its flows can share an encoder:
 
@@ -179,7 +179,7 @@ class WithEncoder(nn.Module):
         self.net, self.head = net, head
 
     def encode(self, b: Tensor) -> Any:
-        """What the head makes of net(b)."""
+        """What the head computes from net(b)."""
         return encoded(self.head, self.net(b))
 
     def distribution(self, features: Any) -> Any:

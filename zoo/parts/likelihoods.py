@@ -21,7 +21,7 @@ from zoo.settings import require
 
 
 class LikelihoodModule(nn.Module):
-    """What models ask of a likelihood besides p(x | h).
+    """What a model reads of a likelihood besides p(x | h).
 
     Attributes:
         takes: the encoding of the images that it is a density of: "binary", "grid" or "unit"
@@ -74,7 +74,7 @@ class FamilyLikelihood(LikelihoodModule):
     """p(x | h) of any family (`zoo.parts.families`), pixels independent given h.
 
     Args:
-        net: h to as many features a pixel as the family takes, (B, family.size, H, W).
+        net: h to the family's features, (B, family.size, H, W).
         family: of the pixels.
     """
 
@@ -89,7 +89,7 @@ class FamilyLikelihood(LikelihoodModule):
 
 
 class PixelLikelihood(FamilyLikelihood):
-    """`FamilyLikelihood` of a network with any number of features, which are projected to the family's.
+    """A `FamilyLikelihood` whose network may have any number of features: they are projected to the family's.
 
     Args:
         net: h to features of shape ``net.out_shape``, of the image's resolution.
@@ -107,7 +107,7 @@ class PixelLikelihood(FamilyLikelihood):
 
 
 class LogisticMixtureLikelihood(PixelLikelihood):
-    """p(x | h): a mixture of discretized logistics, x on the grid 2k/(levels-1) - 1.
+    """p(x | h): a mixture of discretised logistics, x on the grid 2k/(levels-1) - 1.
 
     PixelCNN++'s likelihood (Salimans et al. 2017, arXiv:1701.05517); see `zoo.LogisticMixtures`.
 
@@ -146,7 +146,7 @@ class CategoricalLikelihood(PixelLikelihood):
 
 
 class LogisticLikelihood(PixelLikelihood):
-    """p(x | h): one discretised logistic a sub-pixel, x on the grid 2k/(levels-1) - 1.
+    """p(x | h): one discretised logistic per sub-pixel, x on the grid 2k/(levels-1) - 1.
 
     Args:
         net: see `PixelLikelihood`.
@@ -162,7 +162,7 @@ class LogisticLikelihood(PixelLikelihood):
 
 
 class ContinuousBernoulliLikelihood(PixelLikelihood):
-    """p(x | h): a continuous Bernoulli a sub-pixel, x in [0, 1]; see `zoo.ContinuousBernoullis`.
+    """p(x | h): a continuous Bernoulli per sub-pixel, x in [0, 1]; see `zoo.ContinuousBernoullis`.
 
     Args:
         net: see `PixelLikelihood`.
@@ -174,12 +174,12 @@ class ContinuousBernoulliLikelihood(PixelLikelihood):
 
 
 class GaussianLikelihood(PixelLikelihood):
-    """p(x | h): a normal a sub-pixel, x in [0, 1] as a real value; see `zoo.Gaussians`.
+    """p(x | h): a normal per sub-pixel, x in [0, 1] as a real value; see `zoo.Gaussians`.
 
     Args:
         net: see `PixelLikelihood`.
         image_shape: (C, H, W).
-        scale: of all sub-pixels; None for one of each by the network.
+        scale: of all sub-pixels; None for one each, from the network.
 
     Raises:
         UsageError: if the scale is not positive.
@@ -208,7 +208,7 @@ class AutoregressiveLikelihood(LikelihoodModule):
         super().__init__()
         if network.out_shape[0] != family.size:
             raise ValueError(
-                f"{type(family).__name__} takes {family.size} features a pixel; the network returns "
+                f"{type(family).__name__} takes {family.size} features per pixel; the network returns "
                 f"{network.out_shape[0]}: make it with features={family.size}"
             )
         self.network, self.family, self.net = network, family, net
@@ -224,7 +224,7 @@ def causal_network(network: Part, image_shape: Shape, family: Any, *, context: A
     """A causal network of the features that a family of pixels takes.
 
     Args:
-        network: a class of `zoo.nn.causal`, perhaps with some of its arguments.
+        network: a class of `zoo.nn.causal`, or a partial of one.
         image_shape: (C, H, W).
         family: of the pixels (`zoo.parts.families`).
         context: shape of what the network is conditional on, if it is.

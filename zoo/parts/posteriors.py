@@ -1,7 +1,9 @@
-"""Posteriors q(z | x) by a flow of a normal, made of an encoder and the size of z: z = f(z_0; h(x)).
+"""Posteriors q(z | x) by a flow of a normal, from an encoder and the size of z.
 
-One pass of the encoder gives loc and scale of z_0 and the context h, of which the flow's parameters are
-functions (arXiv:1606.04934, Algorithm 1, for inverse autoregressive layers). What has no flow is a head.
+    z_0 ~ N(mu(x), diag(sigma(x)^2)),   z = f(z_0; h(x)),   log q(z | x) = log q(z_0 | x) - log |det df/dz_0|
+
+One pass of the encoder gives mu, sigma and the context h, of which the flow's parameters are functions
+(arXiv:1606.04934, Algorithm 1, for inverse autoregressive layers). Posteriors without a flow are heads.
 """
 
 from collections.abc import Callable
@@ -72,7 +74,7 @@ def iaf_posterior(
     Args:
         net: encoder with an attribute ``out_shape``.
         latent: D.
-        layers: how many.
+        layers: number of layers.
         hidden: widths of each layer's network.
         options: ``context``, the size of h(x), and ``scale``, see `normal_with_flow`.
 
@@ -89,7 +91,7 @@ def planar_posterior(net: Any, latent: int, *, layers: int = 8, **options: Any) 
     Args:
         net: encoder with an attribute ``out_shape``.
         latent: D.
-        layers: how many.
+        layers: number of layers.
         options: ``context``, the size of h(x), and ``scale``, see `normal_with_flow`.
 
     Raises:
@@ -105,7 +107,7 @@ def householder_posterior(net: Any, latent: int, *, reflections: int = 10, **opt
     Args:
         net: encoder with an attribute ``out_shape``.
         latent: D.
-        reflections: how many.
+        reflections: their number.
         options: ``context``, the size of h(x), and ``scale``, see `normal_with_flow`.
 
     Raises:
@@ -129,9 +131,9 @@ def sylvester_posterior(
     Args:
         net: encoder with an attribute ``out_shape``.
         latent: D.
-        layers: how many.
+        layers: number of layers.
         basis: of Q: orthogonal columns (O-SNF), reflections (H-SNF), or axes (T-SNF).
-        columns: of Q where they are orthogonal, D at most; or how many reflections.
+        columns: of Q, D at most; or the number of reflections.
         options: ``context``, the size of h(x), and ``scale``, see `normal_with_flow`.
 
     Raises:

@@ -53,7 +53,7 @@ class StandardNormal(Standard):
 
 
 class StandardLogistic(Standard):
-    """p(z) = prod_i Logistic(z_i; 0, 1), the law of the logit of a uniform variable (NICE, arXiv:1410.8516).
+    """p(z) = prod_i Logistic(z_i; 0, 1), that of the logit of a uniform variable (NICE, arXiv:1410.8516).
 
     Args:
         latent: D for a vector, or the shape of a feature map (D, H, W).
@@ -112,8 +112,8 @@ class VampPrior(nn.Module):
     """p(z) = 1/C sum_c q(z | u_c): the posterior at learned pseudo-inputs u_c (arXiv:1705.07120).
 
     The head is the guide's own and not a copy: its parameters are shared, and the prior's gradient reaches
-    them too. Copy the model and the guide together therefore, ``copy.deepcopy((model, guide))``.
-    The head runs on the C pseudo-inputs once a run of the model, however many samples that run is of. The KL
+    them too. So copy the model and the guide together, ``copy.deepcopy((model, guide))``.
+    The head runs on the C pseudo-inputs once per call of the model, however many samples it draws. The KL
     has no closed form; KL(q(z | x) || p(z)) <= log C at x = u_c.
 
     Args:
@@ -155,7 +155,7 @@ class VampPrior(nn.Module):
     @property
     def pseudo_inputs(self) -> Tensor:
         """u, (C, *image_shape); without gradient at and beyond the ends of the interval."""
-        return hardtanh(self.raw, self.low, 1.0)  # of a clamp the gradient takes four passes, not one
+        return hardtanh(self.raw, self.low, 1.0)  # the gradient of a clamp takes four passes
 
     @torch.no_grad()
     def start_at(self, images: Tensor, *, std: float = 0.01) -> None:
@@ -181,7 +181,7 @@ class VampPrior(nn.Module):
 
 
 class AR1Prior(nn.Module):
-    """p(z) of delta-VAE: fixed autoregressions along T, one a dimension; see `distributions.StationaryAR1`.
+    """p(z) of delta-VAE: fixed autoregressions along T, one per dimension; see `distributions.StationaryAR1`.
 
     Args:
         latent: (D, T).
@@ -189,7 +189,7 @@ class AR1Prior(nn.Module):
         fastest: a of the last.
 
     Raises:
-        ValueError: if the latent is no (D, T) with T >= 2, or a rate is not in [0, 1).
+        ValueError: if the latent is not (D, T) with T >= 2, or a rate is not in [0, 1).
     """
 
     rates: Tensor
@@ -213,7 +213,7 @@ def maf_prior(latent: int, *, layers: int = 2, hidden: tuple[int, ...] = (64, 64
 
     Args:
         latent: D.
-        layers: how many.
+        layers: number of layers.
         hidden: widths of each layer's network.
 
     Raises:
