@@ -98,7 +98,7 @@ MISTAKES = {
     "lists of two lengths": (
         "train biva_digits --out {place}/new --set latents=4,4",
         USAGE,
-        "one entry or one a layer",
+        "one entry or one per layer",
     ),
     "even kernels": ("train biva_digits --out {place}/new --set kernels=2,2,2", USAGE, "odd kernels"),
     "one layer": (

@@ -184,7 +184,7 @@ def test_a_map_is_a_context():
 
 
 def test_features_that_do_not_fit_the_family_are_refused():
-    with pytest.raises(ValueError, match="Bernoullis takes 1 features a pixel; the network returns 2"):
+    with pytest.raises(ValueError, match="Bernoullis takes 1 features per pixel; the network returns 2"):
         AutoregressiveLikelihood(GatedPixelCNN(SMALL, 2, channels=4, layers=1), Bernoullis(1))
 
 

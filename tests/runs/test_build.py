@@ -61,7 +61,7 @@ def test_colour_images_take_a_mixture():
             {"likelihood": "gauss"},
             "unknown likelihood 'gauss'; did you mean gaussian",
         ),
-        ("biva_digits", {"latents": (4, 3)}, "strides of one entry or one a layer, 2; got"),
+        ("biva_digits", {"latents": (4, 3)}, "strides of one entry or one per layer, 2; got"),
         (
             "biva_digits",
             {"latents": (4,), "strides": (1,), "kernels": (3,)},

@@ -2,8 +2,8 @@
 
     y = skip(x) + 0.1 SE(f(x))
 
-f is a few convolutions, each after a normalisation and an activation; SE weighs its channels by what they are
-all over the image; skip is x itself, or x at another resolution. `zoo.nn.residual_cells` makes them.
+f is a few convolutions, each after a normalisation and an activation; SE weighs its channels by their means
+over the image; skip is x itself, or x at another resolution. `zoo.nn.residual_cells` makes the cells.
 """
 
 import math
@@ -36,15 +36,15 @@ class LogNormConv2d(nn.Conv2d):
     @torch.no_grad()
     def start(self, factor: float = 1.0) -> None:
         """Set the log gain so that W is `factor` times v."""
-        if not self.weight.is_meta:  # where a norm takes a long time, and has no value
+        if not self.weight.is_meta:  # a norm on the meta device takes long, and has no value
             self.log_gain.copy_((factor * gain_of(self.direction())).log())
 
     def direction(self) -> Tensor:
-        """V."""
+        """The direction v, masked."""
         return self.weight if self.mask is None else self.weight * self.mask
 
     def effective(self) -> Tensor:
-        """W."""
+        """The weight W."""
         return normalised(self.direction(), self.log_gain.exp())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class ResidualCell(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """x sigmoid(W relu(V mean_pixels(x))), a factor a channel (arXiv:1709.01507).
+    """x sigmoid(W relu(V mean_pixels(x))), one factor per channel (arXiv:1709.01507).
 
     Args:
         channels: C; the hidden layer has C / 16 units, 4 at least.
@@ -116,7 +116,7 @@ class FactorisedReduce(nn.Module):
 
 
 def skip(c: int, d: int, resample: int) -> nn.Module:
-    """X with d channels, at the same, half or twice the resolution."""
+    """The map x to d channels, at the same, half or twice the resolution."""
     if resample < 0:
         return FactorisedReduce(c, d)
     if resample > 0:
@@ -126,11 +126,11 @@ def skip(c: int, d: int, resample: int) -> nn.Module:
 
 
 class Cells(nn.Sequential):
-    """Cells in a row: a pure function, what an activation checkpoint holds."""
+    """Cells in sequence: a pure function, the unit of activation checkpoints."""
 
 
 class PaddedImage(nn.Module):
-    """Images in [-1, 1], padded with -1 on all sides to a size that can be halved often enough.
+    """Images in [-1, 1], padded with -1 on all sides until both are multiples of a number.
 
     Args:
         image_shape: (C, H, W).
@@ -160,7 +160,7 @@ class PaddedImage(nn.Module):
         return F.pad(x, pad, value=-1.0) if any(pad) else x
 
     def crop(self) -> "Crop":
-        """What undoes the padding."""
+        """The module that undoes the padding."""
         return Crop(self.inside)
 
 

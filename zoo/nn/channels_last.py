@@ -1,7 +1,7 @@
 """Channels-last memory: of a map (B, C, H, W) the channels of a pixel lie side by side.
 
-Convolutions sum over channels, so many are faster so, depthwise ones most of all. PyTorch keeps shapes and
-their meaning, and a convolution returns the layout of its kernel: laying out the parameters is enough.
+Many convolutions are faster in this layout, depthwise ones most of all. Shapes and their meaning stay the
+same, and a convolution returns the layout of its kernel: converting the parameters is enough.
 """
 
 import itertools
@@ -14,10 +14,10 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def lay_channels_last(module: M) -> M:
-    """Lay out all parameters and buffers of four dimensions so, in place.
+    """Convert all parameters and buffers of four dimensions to this layout, in place.
 
-    Values are the same, names and saved states too; results differ by rounding. (``Module.to`` does so as
-    well, but refuses parameters of five dimensions, which Row LSTM has.)
+    Values, names and saved states stay the same; results differ by rounding. (``Module.to`` converts as well,
+    but refuses parameters of five dimensions, which Row LSTM has.)
 
     Args:
         module: a model, a guide, a network.

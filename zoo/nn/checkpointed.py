@@ -1,8 +1,8 @@
-"""Activation checkpoints: the inside of a block is not kept for the backward pass, but computed again there.
+"""Activation checkpoints: the inside of a block is not kept for the backward pass, but computed again in it.
 
-Memory for time (Chen et al. 2016, arXiv:1604.06174): of a checkpointed block only the inputs and outputs are
-kept, at the price of running it twice. Loss and gradients are the same bits. For pure functions: what Pyro
-samples inside would be sampled twice.
+Memory for time (Chen et al. 2016, arXiv:1604.06174): only the inputs and outputs of a checkpointed block are
+kept, at the price of running it twice. Loss and gradients are the same bits. For pure functions only: a Pyro
+sample inside would be drawn twice.
 """
 
 from collections.abc import Callable, Iterator

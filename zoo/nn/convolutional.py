@@ -1,4 +1,4 @@
-"""The encoder and the decoder of a VAE, made of the same blocks as the hierarchical models."""
+"""The encoder and the decoder of a VAE, of the same blocks as the hierarchical models."""
 
 import itertools
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from zoo.nn.layers import Shape, project, require_images, strided
 
 
 class ConvEncoder(nn.Module):
-    """Images (B, C, H, W) to features (B, channels, H', W'): one gated block a stride.
+    """Images (B, C, H, W) to features (B, channels, H', W'): one gated block per stride.
 
     Args:
         image_shape: (C, H, W).
@@ -52,7 +52,7 @@ class ConvDecoder(nn.Module):
         latent: D, or (D, H', W') of the resolution of the encoder's features.
         image_shape: (C, H, W).
         channels: of every block.
-        strides: of the blocks, from the image up, as the encoder has them.
+        strides: of the encoder's blocks, from the image up.
         kernel: odd.
     """
 

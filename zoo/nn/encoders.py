@@ -1,4 +1,4 @@
-"""Encoders to a vector of features, made of an image's shape and widths."""
+"""Encoders of images to a vector of features: ``encoder(image_shape, hidden)``."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The few layers that everything else is made of. Shapes are those of one image, (C, H, W) or (D,)."""
+"""The few layers that all networks are built from. Shapes are those of one image, (C, H, W) or (D,)."""
 
 import math
 from typing import Any
@@ -92,7 +92,7 @@ def project(in_shape: Shape, out_shape: Shape, *, kernel: int | tuple[int, int] 
 
 
 def _same_size(c: int, d: int, kernel: int | tuple[int, int]) -> list[nn.Module]:
-    """A convolution that keeps the resolution; PyTorch's own padding warns of even kernels."""
+    """A convolution that keeps the resolution; PyTorch's own padding warns about even kernels."""
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     if height % 2 and width % 2:
         return [nn.Conv2d(c, d, (height, width), padding=(height // 2, width // 2))]

@@ -1,6 +1,6 @@
-"""Masked convolutions of posteriors' flows, as nets for `flows.Autoregressive`: NVAE's and IAF-VAE's.
+"""Masked convolutions for the flows of NVAE's and IAF-VAE's posteriors: nets of `flows.Autoregressive`.
 
-Every element is changed by what the elements before it determine, rows from the top, pixels from the left,
+Every element is changed by a function of the elements before it, rows from the top, pixels from the left,
 channels within a pixel. NVAE's cell (arXiv:2007.03898, section 3.3) shifts it, by three convolutions of which
 the middle one is depthwise; IAF-VAE's net (arXiv:1606.04934) is of 3x3 convolutions and sees a context.
 """
@@ -57,7 +57,7 @@ class MaskedCell(nn.Module):
 
     Args:
         channels: C.
-        expansion: hidden channels a channel.
+        expansion: hidden channels per channel.
         reverse: whether the order is the opposite one, of rows, of pixels and of channels.
     """
 

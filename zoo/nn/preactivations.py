@@ -1,4 +1,4 @@
-"""What comes before a convolution of a cell, made of a number of channels: normalisation and activation.
+"""Normalisation and activation before a convolution of a cell: ``preactivation(channels)``.
 
 The rows of the ablation in NVAE's paper (Vahdat & Kautz 2020), arXiv:2007.03898, table 3.
 """

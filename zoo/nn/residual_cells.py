@@ -1,6 +1,6 @@
 """NVAE's residual cells (Vahdat & Kautz 2020), arXiv:2007.03898, sections 3.1 and A.
 
-Whatever makes a cell can be swapped:
+A cell is a part that can be swapped:
 
     cell(in_channels, out_channels, resample=0) -> module, (B, C, H, W) to (B, C', H', W')
 
@@ -32,8 +32,8 @@ def regular_cell(
         c: channels in.
         d: channels out.
         resample: see the module's docstring.
-        before: made of a number of channels, comes before each convolution.
-        squeeze_excite: whether there is an SE.
+        before: makes what comes before each convolution, from a number of channels.
+        squeeze_excite: whether the cell ends in an SE.
     """
     stride = 2 if resample < 0 else 1
     body = [
@@ -63,9 +63,9 @@ def separable_cell(
         c: channels in.
         d: channels out.
         resample: see the module's docstring.
-        expansion: hidden channels a channel in.
-        before: made of a number of channels, comes before the second and the third convolution.
-        squeeze_excite: whether there is an SE.
+        expansion: hidden channels per input channel.
+        before: makes what comes before the second and the third convolution, from a number of channels.
+        squeeze_excite: whether the cell ends in an SE.
     """
     hidden, stride = expansion * c, 2 if resample < 0 else 1
     body = [

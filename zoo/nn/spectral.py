@@ -23,15 +23,15 @@ TINY = 1e-30
 
 
 class SpectralNorms(nn.Module):
-    """sum_i |W_i^T u_i|, u_i near the left singular vector of the largest singular value: from below.
+    """sum_i |W_i^T u_i|, a lower bound: u_i is near the left singular vector of the largest singular value.
 
-    W is the weight that a convolution uses, weight normalisation and mask included, as a matrix of a row an
-    output channel. u is a buffer: a resumed run has the same. Each call in training moves it by a few power
-    iterations, u = W W^T u / |.|; the gradient in W is u v^T, v = W^T u / |.|.
+    W is the weight that a convolution uses, weight normalisation and mask included, as a matrix with one row
+    per output channel. u is a buffer: a resumed run has the same. Each call in training moves it by a few
+    power iterations, u = W W^T u / |.|; the gradient in W is u v^T, v = W^T u / |.|.
 
     Args:
-        modules: whose convolutions count, each layer once; they are not submodules of this one.
-        iterations: a call.
+        modules: their convolutions count, each layer once; they do not become submodules.
+        iterations: of the power method, per call.
     """
 
     def __init__(self, modules: Iterable[nn.Module], *, iterations: int = 4) -> None:
@@ -86,7 +86,7 @@ class BatchNormScales(nn.Module):
     """sum_i max_c |gamma_ic| over batch normalisations i.
 
     Args:
-        modules: whose `nn.BatchNorm2d` count, each once; they are not submodules of this one.
+        modules: their `nn.BatchNorm2d` count, each once; they do not become submodules.
     """
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
@@ -127,6 +127,6 @@ def found(modules: Iterable[nn.Module], kind: type) -> list[Any]:
 
 
 def _unit_vectors(n: int, length: int) -> Tensor:
-    """The same random directions every time, for a resumed run replaces them anyway."""
+    """Random directions, by a generator of their own: the global one stays as it was."""
     generator = torch.Generator().manual_seed(0)
     return normalize(torch.randn(n, length, generator=generator, device="cpu"), dim=1)

@@ -1,7 +1,7 @@
 """The deterministic stages of a hierarchy of latent variables: of VAE, LVAE and BIVA (arXiv:1902.02102).
 
 Layers count upward from the image, 1 ... L. Stage i is a few residual blocks upward, from layer i - 1 to
-layer i (inference), and as many downward (generation). Whatever makes a block can be swapped:
+layer i (inference), and as many downward (generation). A block is a part that can be swapped:
 
     block(in_shape, out_shape, kernel=3, aux_shape=None, residual=True) -> module called with (x, aux)
 """
@@ -82,7 +82,7 @@ def stages(
     lists = {"strides": strides, "kernels": kernels, "blocks": blocks, "spatial": spatial}
     for name, values in lists.items():
         if len(values) not in (1, len(latents)):
-            raise ValueError(f"expected {name} of one entry or one a layer, {len(latents)}; got {values}")
+            raise ValueError(f"expected {name} of one entry or one per layer, {len(latents)}; got {values}")
     if not all(k % 2 for k in kernels):
         raise ValueError(f"expected odd kernels; got {kernels}")
     each = [latents, *(v * len(latents) if len(v) == 1 else v for v in lists.values())]
@@ -162,7 +162,7 @@ class TwoPaths(nn.Module):
     Args:
         stage: layer i.
         below: shape of the features of the layer below, or of the image.
-        start: shape of what d_bu_i is made of; none at the first layer, which takes the image and has no
+        start: shape of the input of d_bu_i; None at the first layer, which takes the image and has no
             auxiliary input.
         block: makes a block.
     """
@@ -232,7 +232,7 @@ def joined(*features: Tensor) -> Tensor:
 
 
 def _padded(above: Sequence[Any] | None, length: int) -> list[Any]:
-    """One auxiliary input a block: those above in order, the last of them for any blocks beyond."""
+    """One auxiliary input per block: those above in order, the last of them for any blocks beyond."""
     if not above:
         return [None] * length
     return [above[min(j, len(above) - 1)] for j in range(length)]

@@ -4,12 +4,12 @@
     v ~ N(0, 0.05^2), g = 1, b = 0                                     at first
     g <- g s / sd(y), b <- (b - mean(y)) s / sd(y)                     by a batch, y the outputs on it
 
-Then the outputs have mean 0 and standard deviation s on that batch. No forward pass does the last line of
-its own accord: `zoo.initialise` does, once.
+Then the outputs have mean 0 and standard deviation s on that batch. No forward pass does the last line:
+`zoo.initialise` does, once.
 
 `weight_normalised` changes the class of a layer, which is what ``torch.nn.utils.parametrize`` does too, by a
 class made at run time. Classes that are written down can be pickled, which parametrised modules cannot, keep
-the layers' names in a saved state, and compute W once a call instead of at each access of ``layer.weight``;
+the layers' names in a saved state, and compute W once per call instead of at each access of ``layer.weight``;
 PyTorch's ``parametrizations.weight_norm`` also has wrong second derivatives (see `normalised`).
 """
 
@@ -46,7 +46,7 @@ def weight_normalised(module: nn.Module, *, std: float = 0.05) -> nn.Module:
 
 
 class WeightNorm(nn.Module):
-    """What the weight-normalised layers have in common. `weight` is v.
+    """Base of the weight-normalised layers. `weight` is v.
 
     Attributes:
         gain: g, (F,).
@@ -73,7 +73,7 @@ class WeightNorm(nn.Module):
         self.register_buffer("initialised", torch.zeros((), dtype=torch.bool, device=self.weight.device))
 
     def effective(self) -> Tensor:
-        """W."""
+        """The weight W."""
         return normalised(self.weight, self.gain, self.of_weight)
 
     @property
@@ -143,10 +143,10 @@ _NORMALISED: dict[type, type[WeightNorm]] = {
 
 
 def normalised(weight: Tensor, gain: Tensor | None, dim: int = 0) -> Tensor:
-    """W of v and g (F,); without a gain v itself.
+    """The weight W of v and g (F,); without a gain v itself.
 
-    PyTorch's fused ``torch._weight_norm`` is two to five times as quick, some 0.2 ms a layer, but its second
-    derivatives are wrong (2.11 to 2.15).
+    PyTorch's fused ``torch._weight_norm`` is two to five times as quick, by some 0.2 ms per layer, but its
+    second derivatives are wrong (2.11 to 2.15).
 
     Args:
         weight: v.

@@ -1,7 +1,7 @@
 """Causal networks: their features at a pixel depend only on the pixels before it in raster order.
 
 Each is written once and evaluated at a place (`zoo.nn.causal.places`): everywhere, for the likelihood, or at
-one pixel of an image that is being drawn, where it computes what is new there and remembers the rest.
+one pixel of an image being drawn, where it computes only what is new and remembers the rest.
 """
 
 from zoo.nn.causal.diagonal_bilstm import DiagonalBiLSTM

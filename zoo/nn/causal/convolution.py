@@ -1,4 +1,4 @@
-r"""Convolutions that see some of the pixels around their own, never one that comes later.
+r"""Convolutions that see some of the pixels around their own, never a later one.
 
     y(r, c) = sum_{i, j} (W * mask)_ij x(r - top + i, c - left + j)
 
@@ -27,7 +27,7 @@ class CausalConv2d(nn.Module):
         top: rows of the window above its pixel, and as many of padding.
         left: columns of the window to the left of its pixel.
         reads_image: whether its input is the network's own input, the embedded image.
-        mask: boolean, broadcasts with the weight (F, C, height, width); by default everything is seen.
+        mask: boolean, broadcasts with the weight (F, C, height, width); by default nothing is masked.
         stride: 1 or 2.
         weight_norm: whether the weight is normalised, see `zoo.nn.weight_norm`.
         scale: standard deviation of the output once `initialise` has run.
@@ -67,7 +67,7 @@ class CausalConv2d(nn.Module):
         return at.convolve(self, x)
 
     def everywhere(self, x: Tensor) -> Tensor:
-        """Y of the whole map; rows of padding beyond the window's are cut off."""
+        """The output for the whole map; rows of padding beyond the window's are cut off."""
         top, left, right = self.padding
         sides = (left, right, top, self.window[0] - 1 - top)
         padded = F.pad(x, sides) if any(sides) else x  # a padding of nothing would be a copy

@@ -97,7 +97,7 @@ class Layer(nn.Module):
         context: its shape, if there is one.
         size: (H, W).
         first: whether it reads the image.
-        last: whether no layer follows, so that nothing is made of v'.
+        last: whether no layer follows, so that v' is not needed.
     """
 
     def __init__(

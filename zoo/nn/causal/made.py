@@ -2,7 +2,7 @@
 
     f(x)_i = masked MLP(x)_i, which depends on x_1 ... x_{i-1} only        i over sub-pixels in raster order
 
-The paper's networks have 8,000 ReLUs a layer and one or two layers; those with one mask, as here, have an
+The paper's networks have one or two layers of 8,000 ReLUs; those with one mask, as here, have an
 order of the pixels and a degree of every unit that are fixed (`flows.nn.made`).
 """
 

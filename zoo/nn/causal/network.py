@@ -1,4 +1,4 @@
-"""What causal networks have in common."""
+"""The base of causal networks, and how an image is drawn by one."""
 
 import math
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class CausalNetwork(nn.Module):
         return self.features(self.embed(x), context, EVERYWHERE)
 
     def embed(self, x: Tensor) -> Tensor:
-        """What of x, pixel by pixel, the first layer reads."""
+        """The input of the first layer, computed from x pixel by pixel."""
         return x
 
     def features(self, x: Tensor, context: Tensor | None, at: Place) -> Tensor:

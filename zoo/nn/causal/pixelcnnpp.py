@@ -86,7 +86,7 @@ class PixelCNNpp(CausalNetwork):
         initialise(self, x, context)
 
     def embed(self, x: Tensor) -> Tensor:
-        """X and a channel of ones, which distinguishes the image from its padding."""
+        """The image with a channel of ones, which distinguishes it from its padding."""
         return torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
 
     def features(self, x: Tensor, context: Tensor | None, at: Place) -> Tensor:

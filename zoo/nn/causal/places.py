@@ -57,7 +57,7 @@ EVERYWHERE = Place()
 
 @dataclass(slots=True)
 class Cache:
-    """What is kept for one layer while images are drawn; None until it is first needed.
+    """Values kept for one layer while images are drawn; each is None until it is first needed.
 
     Attributes:
         inputs: of a convolution, at the pixels so far, with its padding.
@@ -95,7 +95,7 @@ class LayerCaches:
 
 
 class Memory(LayerCaches):
-    """What a network has seen of the images that are being drawn, at one resolution.
+    """Everything a network has computed for the images being drawn, at one resolution.
 
     Args:
         size: (H, W).

@@ -1,7 +1,7 @@
-"""Masked convolutions in a row, as behind PixelHVAE (Tomczak & Welling 2017), arXiv:1705.07120.
+"""Masked convolutions in sequence, those of PixelHVAE (Tomczak & Welling 2017), arXiv:1705.07120.
 
     h = relu(norm(conv3_A(x) + conv3(context)))
-    h = relu(norm(conv3_B(h)))                  as often as there are more layers
+    h = relu(norm(conv3_B(h)))                  once per further layer
     features = conv1(h)
 
 norm is batch normalisation: p(x) is a density in evaluation mode only, where it uses its running averages.

@@ -1,7 +1,7 @@
 """The frame that PixelCNN and the PixelRNNs share (van den Oord et al. 2016), arXiv:1601.06759.
 
 h = conv_A(x)                            7 x 7
-h = layer(h)                             residual, of 2h features, as often as there are layers
+h = layer(h)                             residual, of 2h features, once per layer
 features = conv1(relu(conv1(relu(h))))
 """
 

@@ -9,7 +9,7 @@ from zoo.nn.causal.places import LayerCaches, Place
 
 
 class SequenceMemory(LayerCaches):
-    """What the layers have seen of the sequences that are being drawn.
+    """Everything the layers have computed for the sequences being drawn.
 
     Args:
         first: the `DilatedConv1d` that reads x.

@@ -21,7 +21,7 @@ class Trace:
     """What the blocks of a stream returned.
 
     Attributes:
-        up, down: one map a block.
+        up, down: one map per block.
         inner: of the lower resolutions; None at a place where they are not evaluated.
     """
 
@@ -32,7 +32,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Layers:
-    """How the layers of a stream are made, and what a context adds.
+    """Makers of a stream's layers, and of what a context adds.
 
     Attributes:
         conv: of (C, F), with `stride` and `scale` as `CausalConv2d` has them.
