@@ -8,6 +8,7 @@ The second stream gets at every block what the first one returned at the same bl
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -38,13 +39,13 @@ class Layers:
         conv: of (C, F), with `stride` and `scale` as `CausalConv2d` has them.
         pointwise: of (C, F).
         doubling: of (C, F).
-        condition: of F and how many times the resolution was halved; None without a context.
+        condition: of F and `depth`, how many times the resolution was halved; None without a context.
     """
 
     conv: Callable[..., Any]
     pointwise: Callable[..., Any]
     doubling: Callable[..., Any]
-    condition: Callable[[int, int], nn.Module | None]
+    condition: Callable[..., nn.Module | None]
 
 
 class Stream(nn.Module):
@@ -72,33 +73,21 @@ class Stream(nn.Module):
         depth: int = 0,
     ) -> None:
         super().__init__()
-
-        def block(aux: int) -> CausalGatedResNet:
-            return CausalGatedResNet(
-                channels,
-                layers.conv,
-                pointwise=layers.pointwise,
-                aux=aux,
-                dropout=dropout,
-                condition=lambda size: layers.condition(size, depth),
-            )
-
+        block = partial(
+            CausalGatedResNet,
+            channels,
+            layers.conv,
+            pointwise=layers.pointwise,
+            dropout=dropout,
+            condition=partial(layers.condition, depth=depth),
+        )
         lowest = resolutions == 1
-        self.up = nn.ModuleList(block(beside) for _ in range(resnets))
-        self.down = nn.ModuleList(block(beside + 1) for _ in range(resnets + (not lowest)))
+        self.up = nn.ModuleList(block(aux=beside) for _ in range(resnets))
+        self.down = nn.ModuleList(block(aux=beside + 1) for _ in range(resnets + (not lowest)))
         self.halving: Any = None if lowest else layers.conv(channels, channels, stride=2)
         self.doubling: Any = None if lowest else layers.doubling(channels, channels)
-        self.inner: Any = None
-        if not lowest:
-            self.inner = Stream(
-                layers,
-                channels,
-                resnets=resnets,
-                resolutions=resolutions - 1,
-                beside=beside,
-                dropout=dropout,
-                depth=depth + 1,
-            )
+        inner = partial(Stream, layers, channels, resnets=resnets, beside=beside, dropout=dropout)
+        self.inner: Any = None if lowest else inner(resolutions=resolutions - 1, depth=depth + 1)
 
     def forward(
         self, h: Tensor, context: Tensor | None, at: Place, beside: Trace | None = None
