@@ -94,14 +94,14 @@ def adgm(
         hidden: widths of every network.
         classes: C.
         encoder: makes the guide's network of x, to a vector of features, from the image's shape and `hidden`.
-        likelihood: makes p(x | z) from the decoder and the image's shape.
+        likelihood: makes p(x | .) from the decoder and the image's shape.
     """
     net = construct(encoder, image_shape, hidden)
-    zy, last = latent + classes, hidden[-1]
-    of_a = NormalHead(dense((last + zy,), hidden[-1:]), auxiliary)
-    decoder = construct(likelihood, dense((zy,), hidden), image_shape)
-    seeing = ImageConditioned(dense(image_shape, hidden), of_a)
-    model = ADGM(UniformLabels(classes), StandardNormal(latent), seeing, decoder)
+    zy = latent + classes
+    head = NormalHead(dense((hidden[-1] + zy,), hidden[-1:]), auxiliary)
+    p_x = construct(likelihood, dense((zy,), hidden), image_shape)
+    p_a = ImageConditioned(dense(image_shape, hidden), head)
+    model = ADGM(UniformLabels(classes), StandardNormal(latent), p_a, p_x)
     return model, _guide(model, net, latent, auxiliary, hidden[-1:], classes)
 
 
@@ -119,9 +119,9 @@ def sdgm(
     """An SDGM of dense networks: model and guide; see `adgm` for the arguments."""
     net = construct(encoder, image_shape, hidden)
     zy = latent + classes
-    of_a = NormalHead(dense((zy,), hidden), auxiliary)
-    decoder = construct(likelihood, dense((auxiliary + zy,), hidden), image_shape)
-    model = SDGM(UniformLabels(classes), StandardNormal(latent), of_a, decoder)
+    p_a = NormalHead(dense((zy,), hidden), auxiliary)
+    p_x = construct(likelihood, dense((auxiliary + zy,), hidden), image_shape)
+    model = SDGM(UniformLabels(classes), StandardNormal(latent), p_a, p_x)
     return model, _guide(model, net, latent, auxiliary, hidden[-1:], classes)
 
 
@@ -129,7 +129,7 @@ def _guide(
     model: Auxiliary, encoder: Any, latent: int, auxiliary: int, hidden: Sequence[int], classes: int
 ) -> AuxiliaryGuide:
     (features,) = encoder.out_shape
-    of_a = NormalHead(Features((features,)), auxiliary)
-    of_y = LabelHead(dense((features + auxiliary,), hidden), classes)
-    of_z = NormalHead(dense((features + auxiliary + classes,), hidden), latent)
-    return AuxiliaryGuide(encoder, of_a, {"y": of_y, "z": of_z}, model=model)
+    q_a = NormalHead(Features((features,)), auxiliary)
+    q_y = LabelHead(dense((features + auxiliary,), hidden), classes)
+    q_z = NormalHead(dense((features + auxiliary + classes,), hidden), latent)
+    return AuxiliaryGuide(encoder, q_a, {"y": q_y, "z": q_z}, model=model)

@@ -72,10 +72,10 @@ def auxiliary_vae(
     def normal(net: Any, size: int) -> NormalHead:
         return NormalHead(net, size, scale=torch.exp)
 
-    of_a = ImageConditioned(tanh(image_shape, 1), normal(tanh((hidden + latent,), 1), auxiliary))
-    decoder = construct(likelihood, tanh((latent,), 2), image_shape)
-    model = AuxiliaryVAE(StandardNormal(latent), decoder, of_a)
-    of_z = normal(tanh((hidden + auxiliary,), 1), latent)
+    p_a = ImageConditioned(tanh(image_shape, 1), normal(tanh((hidden + latent,), 1), auxiliary))
+    p_x = construct(likelihood, tanh((latent,), 2), image_shape)
+    model = AuxiliaryVAE(StandardNormal(latent), p_x, p_a)
+    q_z = normal(tanh((hidden + auxiliary,), 1), latent)
     encoder, q_a = tanh(image_shape, 2), normal(Features((hidden,)), auxiliary)
-    guide = AuxiliaryGuide(encoder, q_a, {"z": of_z}, model=model)
+    guide = AuxiliaryGuide(encoder, q_a, {"z": q_z}, model=model)
     return glorot(model), glorot(guide)

@@ -19,6 +19,7 @@ the data set; here log sigma is 10 tanh(x / 10) and the input in [-1, 1].
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -214,18 +215,7 @@ def vdvae(
     image = PaddedImage(image_shape, math.prod(factors), binary=family.takes == "binary")
     scales = [math.prod(factors[:r]) for r in range(len(blocks))]
     shapes = [(width, *(side // scale for side in image.size)) for scale in scales]
-    layers = [
-        layer
-        for r, count in enumerate(blocks)
-        for layer in _resolution(
-            shapes[r],
-            latent,
-            count,
-            factor=1 / math.sqrt(sum(blocks)),
-            grows=factors[r] if r < len(factors) else 1,
-            constant=r < len(factors) and max(shapes[r][1:]) <= constant_up_to,
-        )
-    ]
+    layers = _layers(shapes, latent, blocks, factors, constant_up_to)
     to_image = nn.Sequential(Output(width, family.size), image.crop())
     start = LearnedConstant(shapes[-1], nn.init.zeros_)
     model = VDVAE(start, layers, FamilyLikelihood(to_image, family))
@@ -239,13 +229,18 @@ def vdvae(
     return model, guide
 
 
-def _resolution(
-    shape: Shape, latent: int, count: int, *, factor: float, grows: int, constant: bool
+def _layers(
+    shapes: list[Shape], latent: int, blocks: tuple[int, ...], factors: tuple[int, ...], constant_up_to: int
 ) -> list[Block]:
-    """The blocks of a resolution, that nearest the image first; the last one comes from the one above."""
-    same = [Block(shape, latent, factor=factor) for _ in range(count - 1)]
-    added = LearnedConstant(shape, nn.init.zeros_) if constant else None
-    return [*same, Block(shape, latent, factor=factor, grows=grows, constant=added)]
+    """The blocks of all resolutions, from the image up; the last of each grows from the resolution above."""
+    make = partial(Block, latent=latent, factor=1 / math.sqrt(sum(blocks)))
+    layers = []
+    for shape, count, grows in zip(shapes, blocks, [*factors, None], strict=True):
+        constant = grows is not None and max(shape[1:]) <= constant_up_to
+        added = LearnedConstant(shape, nn.init.zeros_) if constant else None
+        layers += [make(shape) for _ in range(count - 1)]
+        layers.append(make(shape, grows=grows or 1, constant=added))
+    return layers
 
 
 def kernel_at(shape: Shape) -> int:
