@@ -14,24 +14,12 @@ from torch import Tensor, nn
 
 from distributions.copies import independent_copies
 from flows.dequantization import VariationalDequantization, uniform_noise
-from flows.transformed import Transformed, distribution_of, encoded, transformed
+from flows.transformed import Transformed as Transformed
+from flows.transformed import distribution_of as distribution_of
+from flows.transformed import encoded as encoded
+from flows.transformed import transformed as transformed
 from zoo.nn.layers import Shape, out_shape_of, project
 from zoo.nn.scales import softplus_scale
-
-__all__ = [
-    "DequantizationHead",
-    "Features",
-    "FullCovarianceHead",
-    "ImageConditioned",
-    "NormalHead",
-    "SequenceHead",
-    "Transformed",
-    "Unconditional",
-    "WithEncoder",
-    "distribution_of",
-    "encoded",
-    "transformed",
-]
 
 
 class NormalHead(nn.Module):

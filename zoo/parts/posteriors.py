@@ -20,14 +20,6 @@ from zoo.nn.scales import softplus_scale
 from zoo.parts.heads import Features, NormalHead, WithEncoder
 from zoo.settings import passes_on
 
-__all__ = [
-    "householder_posterior",
-    "iaf_posterior",
-    "normal_with_flow",
-    "planar_posterior",
-    "sylvester_posterior",
-]
-
 
 def normal_with_flow(
     net: Any, latent: int, flow: Any, *, scale: Callable[[Tensor], Tensor] = softplus_scale
