@@ -10,7 +10,7 @@ from pyro.infer import Trace_ELBO
 from torch import nn
 from torch.nn.functional import one_hot as to_one_hot
 
-from tests.contracts import assert_all_close, loss_and_gradients, seeded, standard_errors
+from tests.contracts import Calls, assert_all_close, loss_and_gradients, seeded, standard_errors
 from tests.label_toys import CLASSES, NormalClasses, NormalClassesGuide, Table, TableGuide, images, one_hot
 from zoo import ELBO, Guide, SemiSupervised, classify, error_rate, log_likelihood, log_weights, sample
 from zoo.infer.classification import classification
@@ -256,8 +256,6 @@ def test_what_is_drawn_bottom_up_is_drawn_once_for_all_labels():
 
 @systems
 def test_a_run_encodes_an_image_once_for_all_labels(name):
-    from tests.contracts import Calls
-
     model, guide = system(name)
     networks = {n: m for n, m in guide.named_modules() if isinstance(m, nn.Linear)}
     with Calls(networks) as calls:
@@ -267,6 +265,25 @@ def test_a_run_encodes_an_image_once_for_all_labels(name):
     below = [n for n in rows if not n.startswith(("latent", "second", "heads.z"))]
     assert {rows[n] for n in below} == {4}
     assert {rows[n] for n in rows if n not in below} == {12}
+
+
+def test_what_depends_on_no_label_is_decoded_once():
+    model, guide = system("m1 m2")
+    networks = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear)}
+    with Calls(networks) as calls:
+        SemiSupervised(num_particles=2)(model, guide)(binary(4))
+    of_x = {n for n in networks if n.startswith("likelihood")}
+    assert {calls.rows[n] for n in of_x} == {8}
+    assert {calls.rows[n] for n in networks if n not in of_x} == {24}
+
+
+def test_decoding_once_changes_neither_the_loss_nor_its_gradients(monkeypatch):
+    model, guide = system("m1 m2")
+    loss = SemiSupervised(num_particles=2, labelled=(binary(3), labels_of(3)))(model, guide).train()
+    once = loss_and_gradients(loss, binary(), parameters=list(loss.parameters()))
+    monkeypatch.setattr("zoo.models.m2.once_a_draw", lambda likelihood, a: likelihood(a))
+    each = loss_and_gradients(loss, binary(), parameters=list(loss.parameters()))
+    assert_all_close([once[0], *once[1]], [each[0], *each[1]])
 
 
 # labelled images

@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from zoo.errors import NonFiniteError, UsageError
+from zoo.infer.copied import copies
 from zoo.infer.guides import Guide
 from zoo.infer.handlers import CopiedData, Site
 from zoo.infer.hmc import acceptance, adapted, leapfrog
-from zoo.infer.joint import Joint, copies
+from zoo.infer.joint import Joint
 from zoo.infer.unconstrained import Flattened, Placed
 
 Schedule = Literal["sigmoid", "linear"]

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
-from einops import repeat
 from pyro.poutine import condition
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
+from zoo.infer.copied import Copied, copies
 from zoo.infer.guides import Guide, OrdinaryGuide
 from zoo.infer.handlers import Answer, Answered, CopiedData, Draws, Recorder, Site, drawn_log_prob
 from zoo.infer.plates import batch_dim, per_image
-from zoo.infer.programs import layer_at, map_tensors
+from zoo.infer.programs import layer_at
 
 
 class Joint:
@@ -83,27 +83,6 @@ class BottomUp(NamedTuple):
             for name, msg in self.drawn.items()
         }
         return BottomUp(copies(self.features, c), drawn)
-
-
-class Copied:
-    """The distribution that a value was drawn from before the value was copied c times."""
-
-    def __init__(self, msg: Any, c: int) -> None:
-        self.msg, self.c = msg, c
-        self.has_rsample = msg["fn"].has_rsample
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log q of the draw, which is that of each of its copies, (c N, ...)."""
-        log_q = drawn_log_prob(self.msg)
-        own = self.msg["fn"].log_prob(self.msg["value"]) if log_q is None else log_q()
-        return copies(own, self.c)
-
-
-def copies(tree: Any, k: int) -> Any:
-    """K copies of every tensor of the tree, (B, ...) -> (k B, ...)."""
-    if k == 1:
-        return tree
-    return map_tensors(lambda t: repeat(t, "b ... -> (k b) ...", k=k), tree)
 
 
 def _sites(answered: dict[str, Answered], drawn: dict[str, Any], images: int, k: int) -> dict[str, Site]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from distributions.copies import independent_copies
 from zoo.choices import Encoder, Likelihood
+from zoo.infer.copied import once_a_draw
 from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.dense import dense
@@ -99,7 +100,7 @@ class M1M2(Program):
             y = latent("y", independent_copies(self.label(), n))  # p(y)
             z_2 = latent("z_2", independent_copies(self.prior(), n), y, layer=2)  # p(z_2)
             z_1 = latent("z_1", self.latent(torch.cat([z_2, y], dim=1)), layer=1)  # p(z_1 | y, z_2)
-            return pyro.sample("x", self.likelihood(z_1), obs=x)  # p(x | z_1)
+            return pyro.sample("x", once_a_draw(self.likelihood, z_1), obs=x)  # p(x | z_1)
 
 
 class M1M2Guide(Guide):
@@ -183,6 +184,7 @@ def m1_m2(
     latent: int = 32,
     second: int = 32,
     hidden: tuple[int, ...] = (256, 256),
+    second_hidden: tuple[int, ...] | None = None,
     classes: Classes = 10,
     encoder: Encoder = dense,
     likelihood: Likelihood = BernoulliLikelihood,
@@ -193,19 +195,22 @@ def m1_m2(
         image_shape: (C, H, W).
         latent: size of z_1.
         second: size of z_2.
-        hidden: widths of every network.
+        hidden: widths of the networks between x and z_1, M1's.
+        second_hidden: widths of the networks above z_1, M2's; none for those of `hidden`. A step runs them
+            once for every class, M1's once.
         classes: C.
         encoder: made of the image's shape and `hidden`: x to a vector of features.
         likelihood: made of the decoder and the image's shape.
     """
+    above = hidden if second_hidden is None else second_hidden
     net = construct(encoder, image_shape, hidden)
-    prior_1 = NormalHead(dense((second + classes,), hidden), latent)
+    prior_1 = NormalHead(dense((second + classes,), above), latent)
     decoder = construct(likelihood, dense((latent,), hidden), image_shape)
     model = M1M2(UniformLabels(classes), StandardNormal(second), prior_1, decoder)
     guide = M1M2Guide(
         NormalHead(net, latent),
-        LabelHead(dense((latent,), hidden), classes),
-        NormalHead(dense((latent + classes,), hidden), second),
+        LabelHead(dense((latent,), above), classes),
+        NormalHead(dense((latent + classes,), above), second),
         model=model,
     )
     return model, guide
