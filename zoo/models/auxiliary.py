@@ -92,7 +92,7 @@ def adgm(
         latent: size of z.
         auxiliary: size of a.
         hidden: widths of every network.
-        classes: C.
+        classes: C, the number of classes.
         encoder: makes the guide's network of x, to a vector of features, from the image's shape and `hidden`.
         likelihood: makes p(x | .) from the decoder and the image's shape.
     """

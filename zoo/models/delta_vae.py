@@ -44,7 +44,7 @@ def delta_vae(
         length: T, of the sequence z_1 ... z_T; at most H where the encoder is anti-causal.
         anti_causal: whether z_t sees only the rows from t H / T on.
         slowest: a of the first dimension, see `zoo.AR1Prior`.
-        fastest: a of the last.
+        fastest: a of the last dimension.
         decoder_channels: of the blocks of encoder and decoder.
         strides: of these blocks, from the image up.
         network: causal, over the decoder's features.

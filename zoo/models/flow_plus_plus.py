@@ -25,7 +25,7 @@ class FlowPlusPlus(FlowDensity):
 
     Args:
         image_shape: (C, H, W).
-        levels: of the images.
+        levels: grey levels of the images.
         alpha: of the logit, `flows.Logit`.
         options: see `flows.builders.flow_plus_plus`.
 
@@ -81,8 +81,8 @@ def flow_plus_plus(
     Args:
         image_shape: (C, H, W).
         noise_layers: couplings of the dequantisation noise, see `coupled_noise`; 0 for uniform noise.
-        noise_channels: of its networks.
-        noise_components: of its mixtures.
+        noise_channels: channels of the noise's networks.
+        noise_components: components of the noise's mixtures.
         options: see `FlowPlusPlus`.
     """
     noise = None

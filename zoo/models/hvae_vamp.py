@@ -190,7 +190,7 @@ def pixel_hvae_vamp(
         latents: sizes of z_1 and z_2.
         hidden: width of every gated dense layer.
         channels: of the encoders' convolutions, see `conv_hvae_vamp`; the last also of the masked ones.
-        layers: masked convolutions.
+        layers: number of masked convolutions.
         num_pseudo_inputs: C, the components of the prior.
 
     Raises:

@@ -174,10 +174,10 @@ def iaf_vae(
 
     Args:
         image_shape: (C, H, W); padded until every scale is half the one below, the first half the image.
-        blocks: of each scale, the one nearest the image first; each has a latent.
+        blocks: per scale, the scale nearest the image first; every block has a latent.
         width: channels of the state and of the features.
         latent: channels of every z_i.
-        flows: per posterior, of alternating order; 0 for diagonal normals.
+        flows: number of flows on every posterior, of alternating order; 0 for diagonal normals.
         hidden: channels of a flow's masked convolutions.
         likelihood: makes the family of the pixels from their number of channels (`zoo.parts.families`).
         checkpoint_activations: less memory in training, for a second forward pass.

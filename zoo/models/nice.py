@@ -21,7 +21,7 @@ class NICE(FlowDensity):
 
     Args:
         image_shape: (C, H, W).
-        levels: of the images.
+        levels: grey levels of the images.
         alpha: of the logit, `flows.Logit`.
         options: see `flows.builders.nice`.
 

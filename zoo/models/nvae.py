@@ -168,16 +168,16 @@ def nvae(
 
     Args:
         image_shape: (C, H, W); padded until every scale is half the one below.
-        groups: of each scale, the one nearest the image first.
+        groups: per scale, the scale nearest the image first; every group has a latent.
         latent: channels of every z_i.
         channels: of the features at the image; twice as many at half the resolution.
-        cells: per group, in the encoder and in the model.
+        cells: number of cells per group, in the encoder and in the model.
         image_blocks: halvings between the image and the first scale.
-        image_cells: cells per halving, in the encoder and in the model.
-        flows: per posterior.
+        image_cells: number of cells per halving, in the encoder and in the model.
+        flows: number of flows on every posterior.
         likelihood: makes the family of the pixels from their number of channels (`zoo.parts.families`).
         encoder_cell: makes the encoder's cells, see `zoo.nn.residual_cells`.
-        generative_cell: makes the model's; below the groups with ``expansion`` 3, if it has that option.
+        generative_cell: makes the model's cells; those below the groups with ``expansion`` 3, if it has that.
         law: of the posterior, whose parameters are offsets from the prior's or not (`zoo.parts.laws`).
         flow: makes a flow from an event shape.
         checkpoint_activations: less memory in training, for a second forward pass.

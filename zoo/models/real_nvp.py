@@ -20,7 +20,7 @@ class RealNVP(FlowDensity):
 
     Args:
         image_shape: (C, H, W).
-        levels: of the images.
+        levels: grey levels of the images.
         alpha: of the logit, `flows.Logit`.
         options: see `flows.builders.real_nvp`.
 

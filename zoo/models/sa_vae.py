@@ -35,8 +35,8 @@ def sa_vae(
         decoder_channels: of the blocks of encoder and decoder.
         strides: of these blocks, from the image up.
         refinements: T, gradient steps from the encoder's parameters.
-        refinement_rate: lr, of these steps.
-        momentum: of these steps.
+        refinement_rate: lr, of the refinements.
+        momentum: of the refinements.
         network: causal, over the decoder's features.
         likelihood: family of the pixels.
     """

@@ -139,10 +139,10 @@ def semi_supervised_biva(
     Args:
         image_shape: (C, H, W).
         stages: layers 1 ... L, L >= 2.
-        classes: C.
+        classes: C, the number of classes.
         likelihood: makes p(x | z, y) from a network and the image's shape.
-        block: see `zoo.models.biva.biva`.
-        dropout_p: see there.
+        block: makes a residual block, see `zoo.nn.stages`.
+        dropout_p: probability in the blocks of generation, the merges among them.
         options: of `zoo.models.biva.biva`, the others.
     """
 

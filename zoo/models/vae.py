@@ -18,7 +18,7 @@ from zoo.choices import Encoder, Family, Likelihood, Network, Posterior, Prior
 from zoo.infer.guides import AmortizedGuide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
 from zoo.nn.causal import GatedPixelCNN
-from zoo.nn.convolutional import ConvDecoder, ConvEncoder, feature_shapes
+from zoo.nn.convolutional import ConvDecoder, ConvEncoder, block_shapes
 from zoo.nn.dense import dense
 from zoo.nn.layers import Shape
 from zoo.parts.families import Bernoullis
@@ -70,7 +70,7 @@ def vae(
         posterior: makes q(z | x) from the encoder and the shape of z.
         likelihood: makes p(x | z) from the decoder and the image's shape.
     """
-    z = (latent, *feature_shapes(image_shape, 1, strides)[-1][1:]) if spatial else latent
+    z = (latent, *block_shapes(image_shape, 1, strides)[-1][1:]) if spatial else latent
     decoder = ConvDecoder(z, image_shape, channels=channels, strides=strides)
     encoder = ConvEncoder(image_shape, channels=channels, strides=strides)
     p_x = construct(likelihood, decoder, image_shape)

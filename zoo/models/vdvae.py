@@ -194,8 +194,8 @@ def vdvae(
 
     Args:
         image_shape: (C, H, W); padded until the factors divide it.
-        blocks: of the model at each resolution, the image's first; each has a latent.
-        encoder_blocks: at each resolution.
+        blocks: of the model at each resolution, the image's first; every block has a latent.
+        encoder_blocks: of the encoder at each resolution.
         factors: from each resolution to the next, smaller one.
         width: channels of the state and of the features.
         latent: channels of every z_i.

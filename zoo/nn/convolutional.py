@@ -29,7 +29,7 @@ class ConvEncoder(nn.Module):
         kernel: int = 3,
     ) -> None:
         super().__init__()
-        shapes = feature_shapes(image_shape, channels, strides)
+        shapes = block_shapes(image_shape, channels, strides)
         self.blocks = nn.Sequential(
             *(GatedResNet(a, b, kernel=kernel) for a, b in itertools.pairwise(shapes))
         )
@@ -66,7 +66,7 @@ class ConvDecoder(nn.Module):
         kernel: int = 3,
     ) -> None:
         super().__init__()
-        shapes = feature_shapes(image_shape, channels, strides)[::-1]
+        shapes = block_shapes(image_shape, channels, strides)[::-1]
         shapes[-1] = (channels, *shapes[-1][1:])
         self.dense = project((latent,) if isinstance(latent, int) else latent, shapes[0])
         self.blocks = nn.Sequential(
@@ -79,7 +79,7 @@ class ConvDecoder(nn.Module):
         return elu(self.blocks(self.dense(z)))
 
 
-def feature_shapes(image_shape: Shape, channels: int, strides: Sequence[int]) -> list[Shape]:
+def block_shapes(image_shape: Shape, channels: int, strides: Sequence[int]) -> list[Shape]:
     """The shapes between the blocks, from the image up."""
     shapes = [tuple(image_shape)]
     for stride in strides:
