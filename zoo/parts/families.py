@@ -65,7 +65,7 @@ class Categoricals(_IndependentChannels):
     """Sub-pixels on the grid 2k/(K-1) - 1 with free masses (PixelCNN's softmax, arXiv:1601.06759).
 
     Attributes:
-        levels: K.
+        levels: K, grey levels of a sub-pixel.
     """
 
     levels: int = 256
@@ -91,7 +91,7 @@ class LogisticMixtures:
 
     Attributes:
         channels: C.
-        components: K.
+        components: K, their number.
         levels: grey levels of a sub-pixel.
         min_log_scale: floor of the log scales; PixelCNN++ has -7.
     """

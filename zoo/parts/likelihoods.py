@@ -114,7 +114,7 @@ class LogisticMixtureLikelihood(PixelLikelihood):
     Args:
         net: see `PixelLikelihood`.
         image_shape: (C, H, W).
-        components: K.
+        components: K, their number.
         levels: grey levels of a sub-pixel.
         min_log_scale: floor of the log scales; PixelCNN++ has -7.
     """

@@ -99,7 +99,7 @@ def householder_posterior(net: Any, latent: int, *, reflections: int = 10, **opt
     Args:
         net: encoder with an attribute ``out_shape``.
         latent: D.
-        reflections: their number.
+        reflections: number of reflections.
         options: ``context``, the size of h(x), and ``scale``, see `normal_with_flow`.
 
     Raises:

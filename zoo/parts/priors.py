@@ -88,7 +88,7 @@ class MixtureOfGaussians(nn.Module):
 
     Args:
         latent: D for a vector, or the shape of a feature map (D, H, W).
-        components: C.
+        components: C, their number.
 
     Raises:
         ValueError: without components.
@@ -186,7 +186,7 @@ class AR1Prior(nn.Module):
     Args:
         latent: (D, T).
         slowest: a of the first dimension; the others' go down evenly.
-        fastest: a of the last.
+        fastest: a of the last dimension.
 
     Raises:
         ValueError: if the latent is not (D, T) with T >= 2, or a rate is not in [0, 1).
@@ -232,7 +232,7 @@ def pixelcnn_prior(
     Args:
         latent: (D, H, W).
         channels: of the hidden layers.
-        layers: of both stacks.
+        layers: number of layers, of both stacks.
         kernel: of the first layer, odd.
 
     Raises:

@@ -30,10 +30,10 @@ class GatedPixelCNN(CausalNetwork):
         image_shape: (C, H, W).
         features: F, of what is returned at each pixel.
         channels: of both stacks.
-        layers: at least 1.
+        layers: number of layers of both stacks, at least 1.
         head: channels of the last hidden layer.
-        kernel: of the first layer, odd.
-        kernels: of the others, odd.
+        kernel: width of the first layer's windows, odd.
+        kernels: width of the other layers' windows, odd.
         groups: see `CausalNetwork`.
         context: shape of one context; it is added inside every gate.
     """

@@ -26,7 +26,7 @@ class PixelCNN(ResidualCausalNetwork):
     Args:
         image_shape: (C, H, W).
         features: F, of what is returned at each pixel.
-        blocks: residual blocks.
+        blocks: number of residual blocks.
         options: of `ResidualCausalNetwork`.
     """
 

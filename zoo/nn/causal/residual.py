@@ -23,9 +23,9 @@ class ResidualCausalNetwork(CausalNetwork):
         image_shape: (C, H, W).
         features: F, of what is returned at each pixel.
         channels: h, half the width of the residual stream.
-        layers: their number.
+        layers: number of residual layers.
         head: channels of the last hidden layer.
-        kernel: of the first layer.
+        kernel: width of the first layer's window, odd.
         groups: see `CausalNetwork`.
         context: shape of one context; every layer adds it.
     """

@@ -35,7 +35,7 @@ class WaveNet(nn.Module):
         event_shape: (C, T), a sequence, or (C, H, W), an image, whose pixels are a sequence in raster order.
         features: F, of what is returned at each position.
         channels: of the residual stream.
-        dilations: one per layer.
+        dilations: of the layers, from the first to the last.
         kernel: taps of each dilated convolution.
         skip: channels of the sum over the layers.
         head: channels of the last hidden layer.
