@@ -69,3 +69,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def bare(name: str) -> str:
     """A name in lower case, without hyphens, underscores and spaces."""
     return name.lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+def one_line(error: object) -> str:
+    """What an error says, on one line; its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

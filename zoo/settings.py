@@ -78,6 +78,11 @@ class Config:
         except ValueError as error:
             raise error if isinstance(error, UsageError) else UsageError(str(error)) from error
 
+    @property
+    def name(self) -> str:
+        """The name of the function or class."""
+        return self.target.rpartition(".")[2]
+
     def resolve(self) -> Any:
         """The function or class."""
         return imported(self.target)
@@ -93,7 +98,7 @@ class Config:
                     yield name, option, self.arguments.get(name, option.default)
                 continue
             if option.choice:
-                yield name, option, nested.target.rpartition(".")[2]
+                yield name, option, nested.name
             below = option.choice.supplied if option.choice else ()
             for inner, deeper, value in nested.options(below):
                 yield f"{name}.{inner}", deeper, value
@@ -115,6 +120,8 @@ class Config:
         if rest:
             assert nested is not None
             new = nested.replaced(rest, value)
+        elif option.choice and nested is not None and value == nested.name:
+            new = nested  # as it is, perhaps a part of one's own
         elif option.choice:
             target = option.choice.find(head, value)
             new = nested if nested is not None and nested.target == target else Config(target)

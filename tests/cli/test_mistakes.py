@@ -231,7 +231,7 @@ MISTAKES = {
     "damaged settings": ("evaluate {place}/damaged_config", CHECKPOINT, "config.json"),
     "settings of another kind": ("evaluate {place}/list_config", CHECKPOINT, "config.json"),
     "settings that lack": ("evaluate {place}/bare_config", CHECKPOINT, "config.json"),
-    "unknown experiment in settings": ("evaluate {place}/ghost", CHECKPOINT, "config.json"),
+    "unknown experiment in settings": ("evaluate {place}/ghost", CHECKPOINT, "not known here, '"),
     "unknown option in settings": ("sample {place}/option --out {place}/new.png", CHECKPOINT, "config.json"),
     "odd value in settings": ("evaluate {place}/value", CHECKPOINT, "config.json"),
     "settings without images": ("evaluate {place}/no_images", CHECKPOINT, "config.json"),

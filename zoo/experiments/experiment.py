@@ -1,12 +1,8 @@
-"""What an experiment is, and how it is found by name."""
+"""What an experiment is."""
 
 import dataclasses
-import fnmatch
-import importlib
-import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from zoo.choices import OBJECTIVES, Objective
@@ -48,11 +44,11 @@ class Experiment:
     def options(self) -> dict[str, Any]:
         """Every option's value by its qualified name, in the types of JSON."""
         values = {name: v for section in self._sections().values() for name, v in section.values().items()}
-        return {"objective": self.objective.target.rpartition(".")[2], **values}
+        return {"objective": self.objective.name, **values}
 
     def described(self) -> Iterator[tuple[str, Option, Any]]:
         """Every option: its qualified name, what it is, its value."""
-        name = self.objective.target.rpartition(".")[2]
+        name = self.objective.name
         yield "objective", Option("objective", Objective, name, "what is minimised, by name."), name
         for section in self._sections().values():
             yield from section.options()
@@ -130,34 +126,5 @@ def _short_names(qualified: Any) -> set[str]:
 
 
 def _objective(now: Config, name: Any) -> Config:
-    target = OBJECTIVES.find("objective", name)
+    target = now.target if name == now.name else OBJECTIVES.find("objective", name)
     return now if target == now.target else Config(target)
-
-
-@cache
-def _all() -> dict[str, Experiment]:
-    import zoo.experiments as package
-
-    modules = (module.name for module in pkgutil.iter_modules(package.__path__))
-    listed = [
-        experiment
-        for module in modules
-        for experiment in getattr(importlib.import_module(f"zoo.experiments.{module}"), "EXPERIMENTS", ())
-    ]
-    return {experiment.name: experiment for experiment in sorted(listed, key=lambda e: e.name)}
-
-
-def names(pattern: str = "*") -> list[str]:
-    """The names of all experiments that fit a pattern such as ``biva*``, of whatever case, sorted."""
-    return [name for name in _all() if fnmatch.fnmatchcase(name, pattern.lower())]
-
-
-def find(name: str) -> Experiment:
-    """The experiment of that name.
-
-    Raises:
-        UsageError: if there is none; offers the names like it.
-    """
-    if name not in _all():
-        raise UsageError(f"unknown experiment {name!r}{nearest(str(name), _all())}")
-    return _all()[name]

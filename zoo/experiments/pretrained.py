@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from zoo.errors import UsageError, nearest
-from zoo.experiments.experiment import names
+from zoo.experiments.registry import names
 from zoo.training.files import WEIGHTS
 
 FOLDER = Path(__file__).with_name("weights")

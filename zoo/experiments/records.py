@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.experiments.experiment import find, names
 from zoo.experiments.pretrained import pretrained
+from zoo.experiments.registry import find, names
 from zoo.training.files import replace_file
 
 FOLDER = Path(__file__).parent  # of a checkout: what is installed is not written to

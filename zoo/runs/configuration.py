@@ -15,7 +15,8 @@ import torch
 from zoo.data import ImageData
 from zoo.data.loading import resolved_name
 from zoo.errors import CheckpointError, DataError, UsageError
-from zoo.experiments import Experiment, find
+from zoo.experiments import Experiment, find, names
+from zoo.experiments.registry import VARIABLE
 from zoo.runs.system import checked_shape
 from zoo.training.run_folder import RunFolder
 from zoo.training.weights import Weights
@@ -66,9 +67,15 @@ def configured(folder: RunFolder | Weights) -> tuple[Experiment, tuple[int, int,
     """The experiment of a run folder or of weights, with its options, and the images' shape.
 
     Raises:
-        CheckpointError: if the configuration is not that of a run.
+        CheckpointError: if the configuration is not that of a run, or that of an experiment not known here.
     """
     config = folder.config
+    name = config.get("experiment")
+    if isinstance(name, str) and name not in names():
+        raise CheckpointError(
+            f"{folder.path} is of an experiment that is not known here, {name!r}: set {VARIABLE} to the file "
+            "that has it"
+        )
     try:
         experiment = find(config["experiment"]).override(config["options"])
         return experiment, checked_shape(config["image_shape"])

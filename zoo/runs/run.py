@@ -21,6 +21,7 @@ from zoo.errors import UsageError
 from zoo.experiments import Experiment, find
 from zoo.experiments.pretrained import called
 from zoo.experiments.records import Record
+from zoo.experiments.registry import require_found
 from zoo.infer.annealed import annealed_log_likelihood
 from zoo.infer.importance import log_likelihood
 from zoo.runs import finetuning, outputs
@@ -103,9 +104,11 @@ class Run:
             settings: see `Run`.
 
         Raises:
-            UsageError: for an unknown name or option, or a value out of range.
+            UsageError: for an unknown name or option, a value out of range, or an experiment that cannot be
+                found again by its name (`zoo.experiments.registry`).
         """
         experiment = experiment if isinstance(experiment, Experiment) else find(experiment)
+        require_found(experiment)
         return cls(experiment.override(changes or {}), path, **settings)
 
     @classmethod

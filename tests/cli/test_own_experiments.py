@@ -1,0 +1,111 @@
+"""Experiments in a file of the user's, with a model, a prior and an objective of the user's."""
+
+import sys
+
+import pytest
+
+import zoo as library
+from zoo.errors import CheckpointError, UsageError
+from zoo.experiments import registry
+from zoo.experiments.experiment import Experiment
+
+FILE = '''
+import zoo
+from zoo.choices import Prior
+from zoo.experiments import Experiment
+from zoo.experiments.recipes import DIGITS, training
+from zoo.settings import Config
+
+class Narrow(zoo.LearnedNormal):
+    """A prior."""
+
+class Halved(zoo.ELBO):
+    """An objective."""
+
+def pair(image_shape, *, latent: int = 2, prior: Prior = Narrow):
+    """A VAE.
+
+    Args:
+        latent: size of z.
+        prior: p(z).
+    """
+    encoder = zoo.NormalHead(zoo.ConvEncoder(image_shape), latent)
+    decoder = zoo.ConvDecoder(latent, image_shape)
+    model = zoo.VAE(prior(latent), zoo.BernoulliLikelihood(decoder, image_shape))
+    return model, zoo.AmortizedGuide(encoder)
+
+EXPERIMENTS = [
+    Experiment(
+        "mine_digits",
+        "a VAE of mine",
+        Config("my_experiments.pair"),
+        **DIGITS,
+        objective=Config("my_experiments.Halved"),
+        training=training(epochs=1),
+    )
+]
+'''
+
+
+@pytest.fixture
+def known(tmp_path, monkeypatch):
+    """Experiments are read anew, with those of a file of that content."""
+
+    def write(content, name="my_experiments.py"):
+        path = tmp_path / name
+        path.write_text(content)
+        monkeypatch.setenv(registry.VARIABLE, str(path))
+        registry._all.cache_clear()
+        return path
+
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield write
+    registry._all.cache_clear()
+    sys.modules.pop("my_experiments", None)
+
+
+def test_a_run_of_an_experiment_of_ones_own_is_all_that_a_run_is(zoo, known, tmp_path, monkeypatch):
+    known(FILE)
+    small = ("--samples", 2, "--images", 4)
+    run = tmp_path / "run"
+    assert "a VAE of mine" in zoo("list", "mine*").out
+    trained = zoo("train", "mine_digits", "--out", run, "--steps", 2, "--set", "latent=3", *small)
+    assert trained.code == 0, trained.err
+    assert type(library.load(run).model.prior).__name__ == "Narrow"
+    assert zoo("train", "mine_digits", "--out", run, "--steps", 3, "--resume", *small).code == 0
+    assert zoo("export", run, tmp_path / "weights.safetensors").code == 0
+    assert zoo("evaluate", tmp_path / "weights.safetensors", *small).code == 0
+    monkeypatch.delenv(registry.VARIABLE)
+    registry._all.cache_clear()
+    stranger = zoo("evaluate", run)
+    assert (stranger.code, stranger.err.count("\n")) == (CheckpointError.exit_code, 1)
+    assert "not known here, 'mine_digits': set ZOO_EXPERIMENTS to the file" in stranger.err
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        ("1 +", "broken.py", "cannot import .*broken.py.*invalid syntax"),
+        ("1 / 0", "wrong.py", "cannot import .*wrong.py.*division by zero"),
+        ("EXPERIMENTS = []", "json.py", "json.py.*is called like .*: rename it"),
+        (FILE.replace("mine_digits", "vae_digits"), "my_experiments.py", "a second experiment 'vae_digits'"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_is_named(known, content, name, message):
+    known(content, name)
+    with pytest.raises(UsageError, match=message):
+        registry.names()
+
+
+def test_a_file_that_is_not_there_is_named(known):
+    known("").unlink()
+    with pytest.raises(UsageError, match=r"expected a Python file at .*my_experiments\.py"):
+        registry.names()
+
+
+@pytest.mark.parametrize(("name", "reason"), [("mine", "not known"), ("vae_mnist", "another")])
+def test_no_run_is_begun_that_could_not_be_opened_again(name, reason, tmp_path):
+    e = registry.find("iwae_digits")
+    other = Experiment(name, e.summary, e.system, e.data, e.objective, e.training, e.image_shape)
+    with pytest.raises(UsageError, match=f"'{name}' is {reason}: list yours"):
+        library.Run.create(other, tmp_path / "run")

@@ -1,0 +1,93 @@
+"""Experiments by name: those of this folder, and those of one's own files.
+
+    export ZOO_EXPERIMENTS=mine.py      # whose EXPERIMENTS is a list, as in the files here
+    zoo train mine_digits
+
+A run's folder holds its experiment's name and options, and no code: whoever opens the run says which file has
+the experiment.
+"""
+
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from zoo.errors import UsageError, nearest, one_line
+from zoo.experiments.experiment import Experiment
+
+VARIABLE = "ZOO_EXPERIMENTS"  # of the environment: paths of Python files, separated as those of PATH
+
+
+def names(pattern: str = "*") -> list[str]:
+    """The names of all experiments that fit a pattern such as ``biva*``, of whatever case, sorted."""
+    return [name for name in _all() if fnmatchcase(name, pattern.lower())]
+
+
+def find(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        UsageError: if there is none; offers the names like it.
+    """
+    if name not in _all():
+        raise UsageError(f"unknown experiment {name!r}{nearest(str(name), _all())}")
+    return _all()[name]
+
+
+def require_found(experiment: Experiment) -> None:
+    """Check that an experiment's name and options, which a run's folder holds, are enough to have it again.
+
+    Raises:
+        UsageError: if another experiment has that name, or none.
+    """
+    known = _all().get(experiment.name)
+    if known is None or (known.system.target, known.begin) != (experiment.system.target, experiment.begin):
+        raise UsageError(
+            f"expected an experiment that is found by its name; {experiment.name!r} is "
+            f"{'not known' if known is None else 'another'}: list yours, under a name of its own, in "
+            f"EXPERIMENTS of a file, and set {VARIABLE} to that file"
+        )
+
+
+@cache
+def _all() -> dict[str, Experiment]:
+    found: dict[str, Experiment] = {}
+    for module in _modules():
+        for experiment in getattr(module, "EXPERIMENTS", ()):
+            if experiment.name in found:
+                raise UsageError(f"{module.__file__} has a second experiment {experiment.name!r}: rename it")
+            found[experiment.name] = experiment
+    return dict(sorted(found.items()))
+
+
+def _modules() -> Iterator[ModuleType]:
+    import zoo.experiments as package
+
+    for module in pkgutil.iter_modules(package.__path__):
+        yield importlib.import_module(f"{package.__name__}.{module.name}")
+    for path in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        yield _own(Path(path).expanduser().absolute())
+
+
+def _own(path: Path) -> ModuleType:
+    """The module of a file of one's own; what it imports may lie beside it, as for a script.
+
+    Raises:
+        UsageError: if it is not there, cannot be imported, or is called like another module.
+    """
+    if not path.is_file():
+        raise UsageError(f"expected a Python file at {path}, of {VARIABLE}; found none: check the path")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    try:
+        module = importlib.import_module(path.stem)
+    except Exception as error:  # whatever is wrong in it
+        raise UsageError(f"cannot import {path}, of {VARIABLE}: {one_line(error)}") from error
+    if not path.samefile(str(module.__file__)):
+        raise UsageError(f"{path}, of {VARIABLE}, is called like {module.__file__}: rename it")
+    return module
