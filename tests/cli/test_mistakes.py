@@ -22,7 +22,7 @@ MISTAKES = {
     # commands and names
     "no command": ("", USAGE, "COMMAND"),
     "unknown command": ("trian vae_digits", USAGE, "train"),
-    "unknown flag": (TRAIN + "--batchsize 3", USAGE, "--batchsize"),
+    "unknown flag": (TRAIN + "--batchsize 3", USAGE, "did you mean --batch-size? (see zoo train --help)"),
     "no experiment": ("train", USAGE, "experiment"),
     "unknown experiment": ("train vae_digit --out {place}/new", USAGE, "did you mean vae_digits"),
     "nothing like it": ("train qqq --out {place}/new", USAGE, "known are adgm_digits"),

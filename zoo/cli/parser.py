@@ -7,13 +7,21 @@ from typing import Any, NoReturn
 
 import zoo
 from zoo import process
-from zoo.errors import UsageError
+from zoo.errors import UsageError, did_you_mean
 
 TRAINED = "run folder, a file by zoo export, hub:OWNER/NAME, or a name with [weights] in zoo list"
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Complain of what is not known here, where the options of the command are, and not of the root's."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            cure = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; {cure}" if cure else ""))
+        return known, unknown
 
     def error(self, message: str) -> NoReturn:
         """Complain and exit."""
@@ -109,7 +117,6 @@ def _add_evaluate(commands: Any) -> None:
         default="importance",
         help="importance sampling, or annealed importance sampling: slower, and less in need of a good guide",
     )
-    sub.add_argument("--samples", type=_count, help="importance samples an image, K, 1000 by default")
     sub.add_argument("--chains", type=_count, help="ais: chains an image, 16 by default")
     sub.add_argument("--steps", type=_count, help="ais: temperatures, 1000 by default")
     sub.add_argument("--leapfrog", type=_count, help="ais: gradients a temperature, 10 by default")
@@ -120,13 +127,13 @@ def _add_evaluate(commands: Any) -> None:
 
 def _add_compare(commands: Any) -> None:
     sub = commands.add_parser("compare", help="runs on the same images, with paired differences")
-    sub.add_argument("runs", metavar="RUN", type=_path, nargs="+", help="run folders, two or more")
-    sub.add_argument("--samples", type=_count, help="importance samples an image, K, 1000 by default")
+    sub.add_argument("runs", metavar="RUN", type=_path, nargs="+", help=f"two or more, each a {TRAINED}")
     _add_measuring(sub)
     sub.set_defaults(command="compare")
 
 
 def _add_measuring(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--samples", type=_count, help="importance samples an image, K, 1000 by default")
     sub.add_argument("--images", type=_count, help="how many images, all by default")
     sub.add_argument("--split", choices=["test", "validation"], default="test")
     sub.add_argument("--chunk", type=_count, help="samples at a time: memory and speed only")
@@ -163,13 +170,7 @@ def _add_sample(commands: Any) -> None:
     sub.add_argument(
         "--temperature", type=float, default=1.0, help="1 by default; below 1: more typical, less varied"
     )
-    sub.add_argument(
-        "--out",
-        metavar="FILE",
-        type=_path,
-        default="samples.png",
-        help="PNG, %(default)s by default; must not exist yet",
-    )
+    _add_picture(sub, "samples.png")
     _add_device(sub)
     sub.set_defaults(command="sample_run")
 
@@ -178,13 +179,7 @@ def _add_reconstruct(commands: Any) -> None:
     sub = commands.add_parser("reconstruct", help="a picture of test images and their reconstructions")
     sub.add_argument("run", metavar="RUN", type=_path, help=TRAINED)
     sub.add_argument("-n", type=_count, help="how many, 32 by default, or all where there are fewer")
-    sub.add_argument(
-        "--out",
-        metavar="FILE",
-        type=_path,
-        default="reconstructions.png",
-        help="PNG, %(default)s by default; must not exist yet",
-    )
+    _add_picture(sub, "reconstructions.png")
     _add_data(sub)
     _add_device(sub)
     sub.set_defaults(command="reconstruct_run")
@@ -204,6 +199,11 @@ def _add_publish(commands: Any) -> None:
     sub.add_argument("--to", metavar="PLACE", type=_path, required=True, help="new folder, or hub:OWNER/NAME")
     _add_dtype(sub)
     sub.set_defaults(command="publish")
+
+
+def _add_picture(sub: argparse.ArgumentParser, name: str) -> None:
+    text = "PNG, %(default)s by default; must not exist yet"
+    sub.add_argument("--out", metavar="FILE", type=_path, default=name, help=text)
 
 
 def _add_json(sub: argparse.ArgumentParser, what: str) -> None:
