@@ -14,7 +14,7 @@ from zoo import batch_plate, log_likelihood
 from zoo.errors import NonFiniteError, UsageError
 from zoo.infer.annealed import annealed_log_likelihood, bracket_log_likelihood, simulate
 from zoo.infer.annealing import Path, Settings, adapted_kernel, run
-from zoo.infer.importance import evaluating
+from zoo.infer.programs import evaluating
 
 WITH_FREE_LATENTS = [  # not confined to the bin of a grey level
     name for name in WITHOUT_DROPOUT if name not in DENSITIES and not name.startswith(("density", "pixel"))

@@ -46,9 +46,9 @@ from zoo import (
 )
 from zoo.analysis.latents import count_layers
 from zoo.errors import UsageError
-from zoo.infer.importance import evaluating
 from zoo.infer.joint import Joint
 from zoo.infer.objectives import monte_carlo
+from zoo.infer.programs import evaluating
 
 HIERARCHIES = [name for name in PAIRS if layers(name) > 1]
 NOT_REPARAMETERISED = ("vae, pixelcnn prior", "vae, mixture prior")  # their priors

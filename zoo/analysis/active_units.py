@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from zoo.analysis.sampling import picture
-from zoo.infer.importance import evaluating
 from zoo.infer.joint import Joint
+from zoo.infer.programs import evaluating
 
 ACTIVE = 0.01  # arXiv:1509.00519, section 5.2: the histogram of A_u has two modes, apart around there
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from zoo.analysis.sampling import of_images, picture, reconstruct
 from zoo.errors import UsageError
 from zoo.infer.copied import copies
-from zoo.infer.importance import evaluating
 from zoo.infer.joint import Joint
 from zoo.infer.layers_above import above as infer_above
 from zoo.infer.layers_above import mean_of
+from zoo.infer.programs import evaluating
 
 Latents = dict[str, Tensor]
 

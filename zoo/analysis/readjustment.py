@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.analysis.sampling import Tempered
 from zoo.errors import UsageError
-from zoo.infer.importance import evaluating
+from zoo.infer.programs import evaluating
 
 
 @contextmanager

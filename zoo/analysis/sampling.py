@@ -11,9 +11,8 @@ from torch import Tensor
 
 from distributions.temperature import at_temperature
 from zoo.errors import UsageError
-from zoo.infer.importance import evaluating
 from zoo.infer.joint import Joint
-from zoo.infer.programs import layer_at
+from zoo.infer.programs import evaluating, layer_at
 
 
 @torch.no_grad()

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from zoo.errors import UsageError
 from zoo.infer.handlers import Site
-from zoo.infer.importance import evaluating
 from zoo.infer.joint import Joint
 from zoo.infer.objectives import ELBO, ELBOLoss, analytic_where_unbiased
+from zoo.infer.programs import evaluating
 from zoo.settings import require
 
 WINDOW = 10  # guide's steps whose mean loss is compared with that of as many before

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from zoo.errors import UsageError
 from zoo.infer.annealing import FromPrior, Path, Run, Schedule, Settings, adapted_kernel, run
-from zoo.infer.importance import LogLikelihood, evaluating, log_likelihood, rows_at_once, stderr
+from zoo.infer.importance import LogLikelihood, log_likelihood, rows_at_once, stderr
+from zoo.infer.programs import evaluating
 from zoo.infer.sharing import shared
 from zoo.infer.unconstrained import is_latent
 from zoo.infer.weight_statistics import WeightStatistics

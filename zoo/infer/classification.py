@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.infer.importance import evaluating, stderr
+from zoo.infer.importance import stderr
 from zoo.infer.joint import BottomUp, Joint
 from zoo.infer.noise import SampleStreams
+from zoo.infer.programs import evaluating
 from zoo.seeds import mixed_seed
 
 LABEL = "y"

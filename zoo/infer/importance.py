@@ -9,17 +9,16 @@ of the guide depends only on x is computed once an image.
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pyro.poutine.messenger import unwrap
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.errors import NonFiniteError, UsageError
 from zoo.infer.joint import Joint
 from zoo.infer.noise import NotByRowError, SampleStreams
+from zoo.infer.programs import evaluating
 from zoo.infer.sharing import shared
 from zoo.infer.weight_statistics import WeightStatistics
 from zoo.ranks import gathered, world_size
@@ -229,23 +228,6 @@ def log_likelihood(
 def stderr(values: Tensor) -> float:
     """Standard error of a mean of independent values, sd / sqrt(N); NaN for one value."""
     return (values.std() / math.sqrt(len(values))).item() if len(values) > 1 else math.nan
-
-
-@contextmanager
-def evaluating(*programs: Any) -> Iterator[None]:
-    """Evaluation mode for those programs that are modules, and the mode each was in again afterwards.
-
-    Also for a module inside Pyro's handlers, ``pyro.condition(model, data)``.
-    """
-    modules = [m for p in map(unwrap, programs) if isinstance(p, nn.Module) for m in p.modules()]
-    training = [m for m in modules if m.training]
-    try:
-        for module in training:
-            module.training = False
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 @torch.no_grad()

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from pyro.poutine.messenger import unwrap
 from torch import Tensor, nn
 
-from zoo.infer.importance import evaluating, unwrap
 from zoo.infer.joint import Joint
+from zoo.infer.programs import evaluating
 
 FEWEST_IMAGES = 3
 

@@ -5,11 +5,13 @@ Only Pyro's classic ``SVI`` finds its parameters by these messages, so they are 
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pyro
 from pyro.poutine.indep_messenger import IndepMessenger
+from pyro.poutine.messenger import unwrap
 from pyro.poutine.runtime import _PYRO_STACK
 from pyro.poutine.trace_messenger import TraceMessenger
 from torch import Tensor, nn
@@ -84,6 +86,23 @@ def batch_size(x: Tensor | None, n: int | None) -> int:
     if n < 1:
         raise UsageError(f"expected n >= 1, images to sample; got {n}")
     return n
+
+
+@contextmanager
+def evaluating(*programs: Any) -> Iterator[None]:
+    """Evaluation mode for those programs that are modules, and the mode each was in again afterwards.
+
+    Also for a module inside Pyro's handlers, ``pyro.condition(model, data)``.
+    """
+    modules = [m for p in map(unwrap, programs) if isinstance(p, nn.Module) for m in p.modules()]
+    training = [m for m in modules if m.training]
+    try:
+        for module in training:
+            module.training = False
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _require_one_batch_dimension() -> None:

@@ -13,7 +13,7 @@ from zoo.analysis.latents import count_layers, layers, resample
 from zoo.analysis.pictures import save_grid
 from zoo.analysis.plots import curves
 from zoo.analysis.sampling import reconstruct, sample
-from zoo.infer.importance import evaluating
+from zoo.infer.programs import evaluating
 from zoo.infer.sharing import shared
 from zoo.runs.system import System
 from zoo.training import parallel
