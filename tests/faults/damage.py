@@ -21,7 +21,7 @@ from tests.training.test_resume import events
 from zoo.errors import ZooError
 from zoo.runs.run import Run
 from zoo.training import checkpoint, checkpoint_format
-from zoo.training.checkpoint import BEST
+from zoo.training.checkpoint_format import BEST
 from zoo.training.run_folder import RunFolder
 
 PAGE = 4096

@@ -5,7 +5,8 @@ from typing import Any
 
 from tests.training import runs
 from tests.training.test_resume import events
-from zoo.training.checkpoint import BEST, has_checkpoint, load_latest
+from zoo.training.checkpoint import has_checkpoint, load_latest
+from zoo.training.checkpoint_format import BEST
 from zoo.training.run_folder import RunFolder
 
 STEPS = 14  # two epochs

@@ -233,6 +233,13 @@ def test_state_must_be_a_dict(tmp_path):
 # The one before
 
 
+def test_where_there_is_none_before_it_is_not_advised(saved):
+    (saved.parent / "last.previous.pt").unlink()
+    saved.write_bytes(saved.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"truncated.*; use a copy, or train again$"):
+        load_latest(saved.parent)
+
+
 @pytest.mark.parametrize("damage", [lambda p: p.write_bytes(b""), lambda p: p.unlink()])
 def test_latest_falls_back_with_a_warning(saved, damage):
     damage(saved)

@@ -1,7 +1,6 @@
 """Files of figures, JSON."""
 
 import json
-import math
 import os
 import sys
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any, TextIO
 
 from zoo.errors import UsageError
 from zoo.training.files import replace_file
+from zoo.training.stamps import finite_json
 
 STDOUT = "-"  # in the place of a file's name
 
@@ -44,7 +44,7 @@ def write_json(path: str | Path, value: Any) -> None:
         UsageError: if the file holds something else, or cannot be written.
     """
     require_figures_place(path)
-    text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
+    text = json.dumps(finite_json(value), indent=2, allow_nan=False) + "\n"
     if path == STDOUT:
         sys.stdout.write(text)
         return
@@ -68,11 +68,3 @@ def _is_figures(path: Path) -> bool:
     # of a run, of its anomalies, of several runs, of an experiment
     ours = ("log_likelihood", "anomaly", "comparison", "summary")
     return all(isinstance(entry, Mapping) and any(key in entry for key in ours) for entry in entries)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

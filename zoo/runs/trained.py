@@ -12,7 +12,8 @@ from zoo.runs.configuration import configured
 from zoo.runs.hub import fetched
 from zoo.runs.recording import recorded
 from zoo.runs.system import System
-from zoo.training.checkpoint import BEST, load_latest
+from zoo.training.checkpoint import load_latest
+from zoo.training.checkpoint_format import BEST
 from zoo.training.run_folder import RunFolder
 from zoo.training.state import matching_checkpoint
 from zoo.training.weights import Weights, load_weights

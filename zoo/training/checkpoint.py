@@ -27,6 +27,7 @@ import torch
 
 from zoo.errors import CheckpointError
 from zoo.training.checkpoint_format import (
+    LAST,
     VERSION,
     ZIP,
     DamagedError,
@@ -37,9 +38,6 @@ from zoo.training.checkpoint_format import (
     reason,
 )
 from zoo.training.files import sync_folder, temporary, write_synced
-
-LAST = "last.pt"
-BEST = "best.pt"
 
 _PLAIN = (bool, int, float, str, type(None))
 _LEAVES = (*_PLAIN, torch.Tensor, torch.nn.Parameter)
@@ -114,6 +112,8 @@ def load_latest(folder: str | Path, map_location: Any = "cpu", *, name: str = LA
     try:
         return load_checkpoint(last, map_location)
     except DamagedError as damage:
+        if not previous.exists():
+            raise
         reason = str(damage)
     try:
         state = load_checkpoint(previous, map_location)

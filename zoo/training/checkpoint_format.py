@@ -12,6 +12,7 @@ from pathlib import Path
 
 from zoo.errors import CheckpointError
 
+LAST, BEST = "last.pt", "best.pt"  # of a run's checkpoints
 MAGIC = b"ZOOCKPT\n"
 VERSION = 1
 ZIP = b"PK\x03\x04"
@@ -67,7 +68,8 @@ def _read(path: Path) -> tuple[bytes, bytes]:
 
 
 def _verify(path: Path, start: bytes, payload: bytes) -> None:
-    cure = f"use {previous_path(path).name}, a copy, or train again"
+    previous = previous_path(path)
+    cure = f"use {f'{previous.name}, ' if previous.exists() else ''}a copy, or train again"
     total = len(start) + len(payload)
     if start[: len(MAGIC)] != MAGIC[: len(start)] or not start:
         raise DamagedError(

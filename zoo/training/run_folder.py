@@ -9,7 +9,6 @@ events.out.tfevents.*   TensorBoard's; here, so that it calls the run by the fol
 """
 
 import json
-import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,10 +17,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from zoo.errors import UsageError, did_you_mean
+from zoo.training.checkpoint_format import BEST, LAST
 from zoo.training.files import is_temporary, replace_file
 from zoo.training.lock import locked
 from zoo.training.run_config import config_text, read_config
-from zoo.training.stamps import stamped, unstamped
+from zoo.training.stamps import finite_json, stamped, unstamped
 
 EVENTS = "events.out.tfevents."  # how the names of TensorBoard's files begin
 
@@ -94,12 +94,12 @@ class RunFolder:
     @property
     def last_checkpoint(self) -> Path:
         """The newest checkpoint."""
-        return self.checkpoints / "last.pt"
+        return self.checkpoints / LAST
 
     @property
     def best_checkpoint(self) -> Path:
         """What a run is evaluated with that chooses its best epoch."""
-        return self.checkpoints / "best.pt"
+        return self.checkpoints / BEST
 
     @property
     def event_files(self) -> list[Path]:
@@ -156,7 +156,7 @@ class RunFolder:
         """
         if "step" not in metrics:
             raise ValueError(f"expected a 'step' among the metrics; got {sorted(metrics)}; add it")
-        line = json.dumps(stamped(_finite(dict(metrics))), allow_nan=False).encode() + b"\n"
+        line = json.dumps(stamped(finite_json(metrics)), allow_nan=False).encode() + b"\n"
         with open(self.metrics_file, "ab+") as file:
             file.write(line if _ends_a_line(file) else b"\n" + line)
 
@@ -252,13 +252,3 @@ def _ends_a_line(file: IO[bytes]) -> bool:
         return True
     file.seek(-1, os.SEEK_END)
     return file.read(1) == b"\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(child) for key, child in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(child) for child in value]
-    return _finite(value.item()) if hasattr(value, "item") else value

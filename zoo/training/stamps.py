@@ -1,6 +1,7 @@
-"""JSON objects with a checksum of their own: a flipped bit in a digit would be another figure."""
+"""Figures as JSON, with a checksum of their own: a flipped bit in a digit would be another figure."""
 
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,17 @@ def unstamped(value: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """The object without its checksum, and whether that is right; it is where there is none."""
     content = {key: entry for key, entry in value.items() if key != STAMP}
     return content, STAMP not in value or value[STAMP] == _checksum(content)
+
+
+def finite_json(value: Any) -> Any:
+    """The value as JSON can hold it: numbers for tensors and NumPy's scalars, null for what is not finite."""
+    if isinstance(value, Mapping):
+        return {key: finite_json(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_json(entry) for entry in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return finite_json(value.item()) if hasattr(value, "item") else value
 
 
 def _checksum(value: Mapping[str, Any]) -> str:

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from zoo.errors import CheckpointError, Interrupted
 from zoo.training import parallel
-from zoo.training.checkpoint import BEST, has_checkpoint, load_latest, save_checkpoint
+from zoo.training.checkpoint import has_checkpoint, load_latest, save_checkpoint
+from zoo.training.checkpoint_format import BEST
 from zoo.training.clock import Clock
 from zoo.training.early_stopping import EarlyStopping, require_figures
 from zoo.training.finite import Finiteness
