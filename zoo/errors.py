@@ -72,5 +72,5 @@ def bare(name: str) -> str:
 
 
 def one_line(error: object) -> str:
-    """What an error says, on one line; its type where it says nothing."""
+    """What an error says, in one line; its type where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -237,6 +237,16 @@ def require(condition: bool, expected: str, got: Any) -> None:
         raise UsageError(f"expected {expected}; got {got}")
 
 
+def require_at_least_one(**counts: int | None) -> None:
+    """Check counts, by name; None is none.
+
+    Raises:
+        UsageError: naming the first that is below 1.
+    """
+    for name, count in counts.items():
+        require(count is None or count >= 1, f"{name} >= 1", count)
+
+
 def _with_defaults(target: Callable[..., Any], given: Iterable[str] = ()) -> list[inspect.Parameter]:
     parameters = inspect.signature(target).parameters.values()
     return [p for p in parameters if p.default is not p.empty or p.name in given]

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from zoo.analysis.anomaly import Report
 from zoo.analysis.pictures import require_picture_place, save_grid
 from zoo.conversion import as_text
 from zoo.errors import Interrupted, UsageError, ZooError
 from zoo.runs import finetuning, outputs, publishing
+from zoo.runs.comparison import Comparison
 from zoo.runs.comparison import compare as compare_runs
 from zoo.runs.figures import lines_to, require_figures_place, write_json
 from zoo.runs.images import require_images
@@ -94,9 +96,7 @@ def evaluate(options: argparse.Namespace) -> int:
         leads = parallel.rank() == 0
     if not leads:
         return 0
-    print(found.table(), file=lines_to(options.json))
-    if options.json:
-        write_json(options.json, {**found.summary(), "protocol": found.protocol})
+    _show(found, options.json, protocol=found.protocol)
     return 0
 
 
@@ -106,10 +106,7 @@ def compare(options: argparse.Namespace) -> int:
     require_figures_place(options.json)
     chosen = _without_none({name: getattr(options, name) for name in ("samples", "chunk", "images")})
     runs = [_open(options, run) for run in options.runs]
-    found = compare_runs(runs, **chosen, split=options.split, seed=options.seed)
-    print(found.table(), file=lines_to(options.json))
-    if options.json:
-        write_json(options.json, found.summary())
+    _show(compare_runs(runs, **chosen, split=options.split, seed=options.seed), options.json)
     return 0
 
 
@@ -123,9 +120,7 @@ def anomaly(options: argparse.Namespace) -> int:
         require_picture_place(place)
     counts: Any = {name: getattr(options, name) for name in ("above", "samples", "images", "seed", "chunk")}
     report = run.anomaly(options.against, **counts)
-    print(report.table(), file=lines_to(options.json))
-    if options.json:
-        write_json(options.json, report.summary())
+    _show(report, options.json)
     saved = outputs.picture_scores(report, place) if place else outputs.save_scores(report, run.folder)
     print(f"picture            {saved}", file=lines_to(options.json))
     return 0
@@ -181,6 +176,13 @@ def show_options(name: str) -> int:
         for line in lines:
             print(f"{'':{INDENT}s}{line}")
     return 0
+
+
+def _show(found: Evaluation | Comparison | Report, path: str | None, **more: Any) -> None:
+    """Print figures as a table, and write them and what else there is as JSON where asked to."""
+    print(found.table(), file=lines_to(path))
+    if path:
+        write_json(path, {**found.summary(), **more})
 
 
 def _of_method(options: argparse.Namespace) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from zoo import process
 from zoo.cli.parser import parser
-from zoo.errors import Interrupted, UsageError, ZooError
+from zoo.errors import Interrupted, UsageError, ZooError, one_line
 from zoo.training.signals import StopRequest, same_command
 
 SHARED = ("train", "finetune", "evaluate")  # among the processes that torchrun starts
@@ -192,14 +192,14 @@ class _short_warnings:  # noqa: N801  a context manager, named as one
     """Warnings on one line, without the place in the code."""
 
     def __enter__(self) -> None:
-        self.before, warnings.formatwarning = warnings.formatwarning, _one_line
+        self.before, warnings.formatwarning = warnings.formatwarning, _warning
 
     def __exit__(self, *error: object) -> None:
         warnings.formatwarning = self.before
 
 
-def _one_line(message: Any, *place: Any, **more: Any) -> str:
-    return f"zoo: warning: {' '.join(str(message).split())}\n"
+def _warning(message: Any, *place: Any, **more: Any) -> str:
+    return f"zoo: warning: {one_line(message)}\n"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 from zoo.data.digits import fixed_order
 from zoo.data.requirements import require_module
 from zoo.data.splits import Source, source_from_arrays
-from zoo.errors import DataError
+from zoo.errors import DataError, one_line
 
 SIDE = 28  # pixels
 _READABLE = np.isin(np.arange(256), list(b"01 \t\r\n"))
@@ -126,7 +126,7 @@ def _read_mat(name: str, path: Path, keys: Sequence[str]) -> list[np.ndarray]:
         arrays: dict[str, Any] = loadmat(path, variable_names=keys)
     # What damage raises in a reader of three binary formats is anybody's guess.
     except Exception as error:
-        raise DataError(f"{path}: cannot be read as a MATLAB file: {' '.join(str(error).split())}") from error
+        raise DataError(f"{path}: cannot be read as a MATLAB file: {one_line(error)}") from error
     missing = [key for key in keys if key not in arrays]
     if missing:
         raise DataError(f"{path}: expected the arrays {', '.join(keys)}; {', '.join(missing)} missing")

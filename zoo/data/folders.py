@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from zoo.data.numpy_files import SUFFIXES as NUMPY
 from zoo.data.numpy_files import load_numpy_splits
 from zoo.data.splits import SPLIT_NAMES, Source, source_from_arrays
-from zoo.errors import DataError
+from zoo.errors import DataError, one_line
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
-_NUMPY = (".npy", ".npz")
 
 
 def load_folder(folder: Path) -> Source:
     """Read a set from a folder; see `load_data` for the layouts."""
     found = _split_paths(folder)
-    files = {split: path for split, path in found.items() if path.suffix.lower() in _NUMPY}
+    files = {split: path for split, path in found.items() if path.suffix.lower() in NUMPY}
     if files:
         if len(files) < len(found):
             raise DataError(f"{folder}: expected all splits as folders or all as files; {_listed(found)}")
@@ -35,7 +35,7 @@ def _split_paths(folder: Path) -> dict[str, Path]:
     """The folders and files named after a split, whatever their case: train, validation, test."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        is_array = path.suffix.lower() in _NUMPY
+        is_array = path.suffix.lower() in NUMPY
         split = SPLIT_NAMES.get((path.stem if is_array else path.name).lower())
         if split is None or (not is_array and path.is_file()):
             continue
@@ -138,7 +138,7 @@ def _read_image(path: Path) -> np.ndarray:
         raise
     # Pillow's decoders raise whatever the damage made them stumble over.
     except Exception as error:
-        raise DataError(f"{path}: cannot be read as an image: {' '.join(str(error).split())}") from error
+        raise DataError(f"{path}: cannot be read as an image: {one_line(error)}") from error
 
 
 def _verify(path: Path) -> None:

@@ -8,12 +8,10 @@ from zoo.data.digits import load_digits
 from zoo.data.folders import load_folder
 from zoo.data.image_data import ImageData
 from zoo.data.names import DATASETS, EMBEDDED, canonical_name
-from zoo.data.numpy_files import load_numpy
+from zoo.data.numpy_files import SUFFIXES, load_numpy
 from zoo.data.splits import Source, split_up
 from zoo.data.torchvision_sets import load_torchvision
 from zoo.errors import DataError, did_you_mean
-
-_NUMPY = (".npz", ".npy")
 
 
 def load_data(
@@ -108,7 +106,7 @@ def _from_path(path: Path, written: str | os.PathLike[str]) -> Source:
     if path.is_dir():
         return load_folder(path)
     if path.is_file():
-        if path.suffix.lower() in _NUMPY:
+        if path.suffix.lower() in SUFFIXES:
             return load_numpy(path)
         raise DataError(f"{path}: expected a folder, a .npz or a .npy file; got another file")
     if isinstance(written, str) and written == path.stem:
@@ -119,7 +117,7 @@ def _from_path(path: Path, written: str | os.PathLike[str]) -> Source:
 
 
 def _title(path: Path) -> str:
-    return path.stem if path.suffix.lower() in _NUMPY else path.absolute().name
+    return path.stem if path.suffix.lower() in SUFFIXES else path.absolute().name
 
 
 def _unknown(name: str) -> DataError:

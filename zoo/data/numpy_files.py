@@ -7,8 +7,9 @@ from typing import IO
 import numpy as np
 
 from zoo.data.splits import SPLIT_NAMES, Source, source_from_arrays
-from zoo.errors import DataError
+from zoo.errors import DataError, one_line
 
+SUFFIXES = (".npy", ".npz")
 _KINDS = {"images": "images", "x": "images", "labels": "labels", "y": "labels"}
 _Part = tuple[str, str]  # (split or "", "images" or "labels")
 
@@ -74,10 +75,10 @@ def _read_open(file: IO[bytes]) -> dict[str, np.ndarray]:
 
 
 def _cause(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if "allow_pickle" in text:
         return "it holds Python objects, which are never unpickled; save plain numeric arrays"
-    return f"{text or type(error).__name__} (cut short or damaged?)"
+    return f"{text} (cut short or damaged?)"
 
 
 def _take_levels(arrays: dict[str, np.ndarray], where: str) -> int | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -13,6 +13,8 @@ from zoo.data.loading import load_data, resolved_name
 from zoo.errors import DataError, UsageError
 from zoo.seeds import seeded_generator
 from zoo.settings import require
+
+Binarisation = Literal["dynamic", "static", "threshold", "none"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,12 @@ class Protocol:
     """
 
     data: str = "digits"
-    binarize: Literal["dynamic", "static", "threshold", "none"] = "dynamic"
+    binarize: Binarisation = "dynamic"
     binarize_seed: int | None = 0
     validation: Natural | None = None
 
     def __post_init__(self) -> None:
-        choices = ("dynamic", "static", "threshold", "none")
+        choices = get_args(Binarisation)
         require(self.binarize in choices, f"binarize to be one of {', '.join(choices)}", self.binarize)
         require(self.validation is None or self.validation >= 0, "validation >= 0", self.validation)
         if self.binarize_seed is None and self.binarize != "dynamic":

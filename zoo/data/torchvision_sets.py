@@ -16,7 +16,7 @@ import numpy as np
 from zoo.data.names import EMBEDDED
 from zoo.data.requirements import require_module
 from zoo.data.splits import Source, source_from_arrays
-from zoo.errors import DataError
+from zoo.errors import DataError, one_line
 
 Arrays = tuple[np.ndarray, np.ndarray]
 _DOWNLOAD = "--download (download=True)"
@@ -79,7 +79,7 @@ def _read_kept(name: str, spec: TorchvisionSet, reader: Any, root: Path) -> Sour
     except Exception as error:
         raise DataError(
             f"{name}: expected a complete copy of {' and '.join(spec.keeps)} in "
-            f"{root.absolute()}; got one that cannot be read ({_one_line(error)}): move it away "
+            f"{root.absolute()}; got one that cannot be read ({_described(error)}): move it away "
             f"and fetch it again with {_DOWNLOAD}"
         ) from error
 
@@ -96,7 +96,7 @@ def _download(name: str, spec: TorchvisionSet, reader: Any, root: Path) -> Sourc
     except Exception as error:
         raise DataError(
             f"{name}: expected to download it to {root.absolute()}; failed with "
-            f"{_one_line(error)}: check the network and the disk, or point {_ROOT} at a folder "
+            f"{_described(error)}: check the network and the disk, or point {_ROOT} at a folder "
             f"that has it"
         ) from error
 
@@ -134,14 +134,14 @@ def _torchvision_class(name: str, spec: TorchvisionSet) -> Any:
     except (ImportError, RuntimeError) as error:
         raise DataError(
             f"{name}: expected torchvision to read it; importing that failed with "
-            f"{_one_line(error)}: install the release that belongs to your torch, or take "
+            f"{_described(error)}: install the release that belongs to your torch, or take "
             f"{EMBEDDED}, which is embedded"
         ) from error
     return getattr(datasets, spec.class_name)
 
 
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _plain(dataset: Any) -> Arrays:

@@ -3,10 +3,8 @@
 from typing import Any
 
 from zoo.experiments.experiment import Experiment
-from zoo.experiments.recipes import CIFAR10, DIGITS, MNIST, elbo, training
+from zoo.experiments.recipes import CIFAR10, DIGITS, MNIST, STATIC, adam, elbo
 from zoo.settings import Config
-
-STATIC = "MNIST binarised once and for all: another test set"
 
 
 def density(network: str, likelihood: Config | None = None, /, **sizes: Any) -> Config:
@@ -18,19 +16,6 @@ def density(network: str, likelihood: Config | None = None, /, **sizes: Any) -> 
 
 SOFTMAX = Config("zoo.parts.families.Categoricals")
 MIXTURE = Config("zoo.parts.families.LogisticMixtures", components=10)
-
-
-def recipe(epochs: int, batch_size: int, rate: float, decay: float, ema: float, **options: Any) -> Config:
-    """Adam with a rate that falls by a factor a step."""
-    return training(
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer="adam",
-        learning_rate=rate,
-        learning_rate_decay=decay,
-        ema=ema,
-        **options,
-    )
 
 
 def on_digits(name: str, title: str, system: Config, how: Config) -> Experiment:
@@ -48,14 +33,14 @@ def on_mnist(name: str, title: str, system: Config, batch_size: int = 50, paper:
         system,
         **MNIST,
         objective=elbo(),
-        training=recipe(20, batch_size, 1e-3, 0.9999, 0.999),
+        training=adam(20, batch_size, 1e-3, 0.9999, 0.999),
         paper=paper,
     )
 
 
 def on_cifar10(name: str, title: str, system: Config, paper: str, how: Config | None = None) -> Experiment:
     """On CIFAR-10, all but PixelCNN++ by the same recipe."""
-    common = recipe(50, 16, 3e-4, 1.0, 0.999, clip=1.0)
+    common = adam(50, 16, 3e-4, 1.0, 0.999, clip=1.0)
     return Experiment(
         f"{name}_cifar10",
         f"{title}, CIFAR-10 of 256 grey levels",
@@ -74,7 +59,7 @@ EXPERIMENTS = [
         "pixelcnn",
         "PixelCNN",
         density("PixelCNN", channels=16, blocks=7),
-        recipe(40, 50, 4e-3, 0.9985, 0.995),
+        adam(40, 50, 4e-3, 0.9985, 0.995),
     ),
     on_mnist(
         "pixelcnn", "PixelCNN", density("PixelCNN", channels=64, blocks=7), paper=f"81.30 nats, {STATIC}"
@@ -84,7 +69,7 @@ EXPERIMENTS = [
         "gated_pixelcnn",
         "Gated PixelCNN",
         density("GatedPixelCNN", channels=24, layers=5, kernel=5),
-        recipe(60, 50, 2e-3, 0.999, 0.995),
+        adam(60, 50, 2e-3, 0.999, 0.995),
     ),
     on_mnist("gated_pixelcnn", "Gated PixelCNN", density("GatedPixelCNN", channels=32, layers=10)),
     on_cifar10(
@@ -97,7 +82,7 @@ EXPERIMENTS = [
         "pixelcnnpp",
         "PixelCNN++",
         density("PixelCNNpp", channels=16, resnets=1, resolutions=2, dropout=0.2),
-        recipe(50, 50, 2e-3, 0.999, 0.995, choose="best"),
+        adam(50, 50, 2e-3, 0.999, 0.995, choose="best"),
     ),
     on_mnist(
         "pixelcnnpp", "PixelCNN++", density("PixelCNNpp", channels=32, resnets=3, resolutions=3, dropout=0.3)
@@ -107,13 +92,13 @@ EXPERIMENTS = [
         "PixelCNN++",
         density("PixelCNNpp", MIXTURE),  # the published sizes are the network's defaults
         "2.92 bits/dim",
-        recipe(5000, 128, 1e-3, 0.999995, 0.9995),
+        adam(5000, 128, 1e-3, 0.999995, 0.9995),
     ),
     on_digits(
         "row_lstm",
         "Row LSTM",
         density("RowLSTM", channels=16, layers=3),
-        recipe(60, 50, 2e-3, 0.999, 0.995),
+        adam(60, 50, 2e-3, 0.999, 0.995),
     ),
     on_mnist(
         "row_lstm",
@@ -127,7 +112,7 @@ EXPERIMENTS = [
         "diagonal_bilstm",
         "Diagonal BiLSTM",
         density("DiagonalBiLSTM", channels=16, layers=2),
-        recipe(60, 50, 4e-3, 0.999, 0.995),
+        adam(60, 50, 4e-3, 0.999, 0.995),
     ),
     on_mnist(
         "diagonal_bilstm",
@@ -143,7 +128,7 @@ EXPERIMENTS = [
         "3.00 bits/dim",
     ),
     on_digits(
-        "made", "MADE", density("MADE", hidden=(200,)), recipe(60, 50, 2e-3, 0.999, 0.995, choose="best")
+        "made", "MADE", density("MADE", hidden=(200,)), adam(60, 50, 2e-3, 0.999, 0.995, choose="best")
     ),
     on_mnist(
         "made",
@@ -155,6 +140,6 @@ EXPERIMENTS = [
         "wavenet",
         "WaveNet",
         density("WaveNet", channels=32, dilations=(1, 2, 4, 8, 16, 32)),
-        recipe(60, 50, 2e-3, 0.999, 0.995),
+        adam(60, 50, 2e-3, 0.999, 0.995),
     ),
 ]

@@ -15,6 +15,19 @@ def training(**options: Any) -> Config:
     return Config("zoo.training.options.TrainingOptions", **options)
 
 
+def adam(epochs: int, batch_size: int, rate: float, decay: float, ema: float, **options: Any) -> Config:
+    """Adam with a rate that falls by a factor a step."""
+    return training(
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer="adam",
+        learning_rate=rate,
+        learning_rate_decay=decay,
+        ema=ema,
+        **options,
+    )
+
+
 def elbo(**options: Any) -> Config:
     """The ELBO."""
     return Config("zoo.infer.objectives.ELBO", **options)
@@ -30,5 +43,7 @@ CIFAR10_HELD_OUT: dict[str, Any] = {
     "data": images("cifar10", "none", validation=5000),
     "image_shape": (3, 32, 32),
 }
+
+STATIC = "MNIST binarised once and for all: another test set"  # of a paper's figure
 
 LOGISTIC_MIXTURE = Config("zoo.parts.likelihoods.LogisticMixtureLikelihood", components=10)

@@ -1,7 +1,7 @@
 """Records: what trained experiments reached, and the tables made of them.
 
     python -m zoo.runs.recording RUN         # adds the record of a finished run, and writes the tables
-    python -m zoo.experiments.records        # writes the tables: README.md here, and that of the weights
+    python -m zoo.experiments.records        # writes the tables, README.md here
 
 Each record in ``records.json`` says how a figure was obtained: command, seed, steps, hardware, time, protocol
 and date; the figures with their standard errors are in nats an image unless they say otherwise. What is not

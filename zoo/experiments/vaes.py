@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from zoo.experiments.autoregressive import STATIC, recipe
 from zoo.experiments.experiment import Experiment
-from zoo.experiments.recipes import DIGITS, DIGITS_GREY, MNIST, MNIST_GREY, elbo, training
+from zoo.experiments.recipes import DIGITS, DIGITS_GREY, MNIST, MNIST_GREY, STATIC, adam, elbo, training
 from zoo.settings import Config
 
 VAE, PIXELVAE, M1 = "zoo.models.vae.vae", "zoo.models.vae.pixelvae", "zoo.models.vae.m1"
@@ -69,7 +68,7 @@ EXPERIMENTS = [
         "VAE of maps, PixelCNN prior, 8x8 digits",
         Config(VAE, latent=4, strides=(2, 1), spatial=True, prior=Config("zoo.parts.priors.pixelcnn_prior")),
         **ON_DIGITS,
-        training=recipe(70, 50, 2e-3, 0.999, 0.995),
+        training=adam(70, 50, 2e-3, 0.999, 0.995),
     ),
     Experiment(
         "vae_mnist",
@@ -90,14 +89,14 @@ EXPERIMENTS = [
         "PixelVAE, 8x8 digits",
         pixelvae(channels=16, layers=2),
         **ON_DIGITS,
-        training=recipe(60, 50, 2e-3, 0.999, 0.995),
+        training=adam(60, 50, 2e-3, 0.999, 0.995),
     ),
     Experiment(
         "pixelvae_mnist",
         "PixelVAE, dynamically binarised MNIST",
         pixelvae(latent=32, channels=32, layers=3),
         **ON_MNIST,
-        training=recipe(20, 50, 1e-3, 0.9999, 0.999),
+        training=adam(20, 50, 1e-3, 0.9999, 0.999),
         paper=f"79.0, or at most 79.5 (from memory), nats, {STATIC}",
     ),
     Experiment(
@@ -106,7 +105,7 @@ EXPERIMENTS = [
         pixelvae(channels=16, layers=2),
         **DIGITS,
         objective=Config(AGGRESSIVE, inner_steps=10, check_every=300),
-        training=recipe(200, 50, 2e-3, 0.9997, 0.995),
+        training=adam(200, 50, 2e-3, 0.9997, 0.995),
     ),
     Experiment(
         "lagging_vae_mnist",
@@ -114,7 +113,7 @@ EXPERIMENTS = [
         pixelvae(latent=32, channels=32, layers=3),
         **MNIST,
         objective=Config(AGGRESSIVE),
-        training=recipe(20, 50, 1e-3, 0.9999, 0.999),
+        training=adam(20, 50, 1e-3, 0.9999, 0.999),
     ),
     Experiment(
         "delta_vae_digits",
@@ -124,7 +123,7 @@ EXPERIMENTS = [
             network=Config("zoo.nn.causal.GatedPixelCNN", kernel=3, channels=16, layers=2),
         ),
         **ON_DIGITS,
-        training=recipe(60, 50, 2e-3, 0.999, 0.995),
+        training=adam(60, 50, 2e-3, 0.999, 0.995),
     ),
     Experiment(
         "lossy_vae_digits",
@@ -132,7 +131,7 @@ EXPERIMENTS = [
         pixelvae(prior=MAF_PRIOR, channels=12, layers=2),
         **DIGITS,
         objective=Config(SOFT_FREE_BITS, target=5.0),
-        training=recipe(60, 50, 2e-3, 0.999, 0.995),
+        training=adam(60, 50, 2e-3, 0.999, 0.995),
     ),
     Experiment(
         "lossy_vae_mnist",
@@ -140,7 +139,7 @@ EXPERIMENTS = [
         pixelvae(latent=64, prior=MAF_PRIOR, channels=12, layers=3),
         **MNIST,
         objective=Config(SOFT_FREE_BITS, target=7.84),  # 0.01 nats a pixel
-        training=recipe(20, 50, 1e-3, 0.9999, 0.999),
+        training=adam(20, 50, 1e-3, 0.9999, 0.999),
         paper="78.53 nats, dynamic MNIST, K = 4096",
     ),
     Experiment(
@@ -153,7 +152,7 @@ EXPERIMENTS = [
             network=Config("zoo.nn.causal.GatedPixelCNN", kernel=3, channels=16, layers=2),
         ),
         **ON_DIGITS,
-        training=recipe(20, 50, 2e-3, 0.999, 0.995),
+        training=adam(20, 50, 2e-3, 0.999, 0.995),
     ),
     Experiment(
         "m1_digits",

@@ -25,7 +25,7 @@ from zoo.infer.handlers import Site
 from zoo.infer.joint import Joint
 from zoo.infer.objectives import ELBO, ELBOLoss, analytic_where_unbiased
 from zoo.infer.programs import evaluating
-from zoo.settings import require
+from zoo.settings import require_at_least_one
 
 WINDOW = 10  # guide's steps whose mean loss is compared with that of as many before
 HELD = 500  # images that the mutual information is estimated on
@@ -59,9 +59,7 @@ class AggressiveELBO(ELBO):
         kl: Callable[[Site], Tensor] = analytic_where_unbiased,
     ) -> None:
         super().__init__(num_particles, warmup=warmup, kl=kl)
-        require(inner_steps >= 1, "inner_steps >= 1", inner_steps)
-        require(check_every >= 1, "check_every >= 1", check_every)
-        require(plateau >= 1, "plateau >= 1", plateau)
+        require_at_least_one(inner_steps=inner_steps, check_every=check_every, plateau=plateau)
         self.inner_steps, self.check_every, self.plateau = inner_steps, check_every, plateau
         self.held: Tensor | None = None
 

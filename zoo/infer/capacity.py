@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo.infer.handlers import Site
-from zoo.infer.objectives import ELBO, ELBOLoss, Terms, analytic_where_unbiased
+from zoo.infer.objectives import ELBO, ELBOLoss, Terms, analytic_where_unbiased, total
 from zoo.settings import require
 
 
@@ -79,6 +79,5 @@ class CapacityLoss(ELBOLoss):
         """What is minimised, (k, B)."""
         if not self.training:
             return super().cost(terms)
-        kl = torch.stack(list(terms.kl.values())).sum(0)
-        distance = (kl.mean() - self.capacity).abs()
-        return self.objective.gamma * distance - torch.stack(list(terms.log_likelihood.values())).sum(0)
+        distance = (total(terms.kl).mean() - self.capacity).abs()
+        return self.objective.gamma * distance - total(terms.log_likelihood)

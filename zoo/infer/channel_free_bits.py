@@ -21,7 +21,7 @@ from distributions.transformed import ScoredDraw
 from flows import Composed
 from zoo.infer.handlers import Draws, Site
 from zoo.infer.joint import Joint
-from zoo.infer.objectives import ELBO, ELBOLoss, Terms, require_reparameterised
+from zoo.infer.objectives import ELBO, ELBOLoss, Terms, require_reparameterised, total
 
 
 class ChannelFreeBits(ELBO):
@@ -85,7 +85,7 @@ class ChannelFreeBitsLoss(ELBOLoss):
             return super().cost(terms)
         kl: Any = sum(self.paid(channels).sum() for channels in terms.channels.values())
         kl = kl + sum(terms.kl[name] for name in terms.whole)
-        return self.beta * kl - sum(terms.log_likelihood.values())
+        return self.beta * kl - total(terms.log_likelihood)
 
     def paid(self, channels: Tensor) -> Tensor:
         """max(lambda, KL) of every channel (C,); the KL itself where no bits are free."""

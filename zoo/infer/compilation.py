@@ -18,7 +18,7 @@ import torch
 from pyro.poutine import runtime
 from torch import Tensor
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, one_line
 
 CHECKED_PYRO = "1.9."
 
@@ -86,7 +86,7 @@ def one_line_errors() -> Iterator[None]:
                 "mark the batch in model and guide with zoo.batch_plate(), the plate that can be compiled"
             ) from error
         if isinstance(error, TorchDynamoException):
-            reason = " ".join(str(error).partition("\n\n")[0].split())
+            reason = one_line(str(error).partition("\n\n")[0])
             raise UsageError(
                 f"this loss could not be compiled ({reason}): train it without, or, where there is no C++ "
                 "compiler, install one (g++)"

@@ -23,6 +23,7 @@ from zoo.infer.sharing import shared
 from zoo.infer.weight_statistics import WeightStatistics
 from zoo.ranks import gathered, world_size
 from zoo.seeds import mixed_seed
+from zoo.settings import require_at_least_one
 
 ROWS_AT_ONCE = 1000  # images times samples in one pass at most, where the caller does not say
 PIXELS_AT_ONCE = 2**17  # of all these rows on a CPU: larger features than theirs do not stay in its cache
@@ -70,7 +71,7 @@ def weight_chunks(
 ) -> Iterator[Tensor]:
     """The rows of `log_weights`, chunk by chunk; only those of `samples`, some of range(k), if given."""
     _require_images(x)
-    _at_least_one(k=k, chunk=chunk)
+    require_at_least_one(k=k, chunk=chunk)
     samples = range(k) if samples is None else samples
     step = min(k, chunk or max(1, rows_at_once(x) // max(1, len(x))))
     seed = _fresh_seed() if seed is None else seed
@@ -204,7 +205,7 @@ def log_likelihood(
         NonFiniteError: if a weight is not a number or infinite.
     """
     _require_images(x)
-    _at_least_one(k=k, chunk=chunk, batch_size=batch_size, images=len(x))
+    require_at_least_one(k=k, chunk=chunk, batch_size=batch_size, images=len(x))
     seed = _seed_of_all(seed, distributed)
     exact = not _has_latents(model, guide, x[:batch_size])
     if exact:  # one pass and no noise: shared by images
@@ -268,12 +269,6 @@ def _checked(weights: Tensor) -> Tensor:
 def _require_images(x: Any) -> None:
     if not isinstance(x, Tensor) or not x.dim():
         raise UsageError(f"expected images x, a tensor (N, ...); got {type(x).__name__}: torch.as_tensor(x)")
-
-
-def _at_least_one(**values: int | None) -> None:
-    for name, value in values.items():
-        if value is not None and value < 1:
-            raise UsageError(f"expected {name} >= 1; got {value}")
 
 
 def _joined(parts: list[Any]) -> dict[str, Tensor]:

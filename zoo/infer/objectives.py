@@ -45,17 +45,17 @@ class Terms:
 
     def elbo(self) -> Tensor:
         """Sum log p(x | z) - sum KL, (k, B)."""
-        return _total(self.log_likelihood) - _total(self.kl)
+        return total(self.log_likelihood) - total(self.kl)
 
     def means(self) -> dict[str, Tensor]:
         """Detached means for a log: ``elbo``, ``log_likelihood``, ``kl``, and ``kl/SITE`` of every latent."""
         kl = {name: term.detach().mean() for name, term in self.kl.items()}
-        log_likelihood = _total({name: term.detach().mean() for name, term in self.log_likelihood.items()})
-        total = sum(kl.values(), torch.zeros_like(log_likelihood))
+        log_likelihood = total({name: term.detach().mean() for name, term in self.log_likelihood.items()})
+        divergence = sum(kl.values(), torch.zeros_like(log_likelihood))
         means: dict[str, Any] = {
-            "elbo": log_likelihood - total,
+            "elbo": log_likelihood - divergence,
             "log_likelihood": log_likelihood,
-            "kl": total,
+            "kl": divergence,
         }
         return {**means, **{f"kl/{name}": term for name, term in kl.items()}}
 
@@ -257,7 +257,7 @@ class ELBOLoss(Bound):
         if not self.training:
             return -terms.elbo()
         charged = {name: kl if name in terms.whole else self.charged(kl) for name, kl in terms.kl.items()}
-        return self.beta * _total(charged) - _total(terms.log_likelihood)
+        return self.beta * total(charged) - total(terms.log_likelihood)
 
     def charged(self, kl: Tensor) -> Tensor:
         """What a latent with free bits costs, (k, B), all particles of an image alike."""
@@ -300,7 +300,8 @@ def _by_sample(term: Tensor, k: int) -> Tensor:
     return rearrange(term, "(k b) -> k b", k=k)
 
 
-def _total(terms: dict[str, Tensor]) -> Any:
+def total(terms: dict[str, Tensor]) -> Any:
+    """The sum of the terms of all sites, (k, B); 0 where there is no site."""
     return sum(terms.values())
 
 

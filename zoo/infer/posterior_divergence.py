@@ -83,9 +83,8 @@ class MutualPosteriorDivergenceLoss(ELBOLoss):
         loc, scale = _moments(site)
         images = len(loc) // self.k  # of the samples of one image the first counts
         m, pairs = divergences(loc[:images], scale[:images])
-        return (
-            self.objective.eta * F.softplus(-m).sum() + self.objective.gamma * (pairs.var() + 1e-12).sqrt()
-        )  # finite gradient at 0
+        sd = (pairs.var() + 1e-12).sqrt()  # of finite gradient at 0
+        return self.objective.eta * F.softplus(-m).sum() + self.objective.gamma * sd
 
 
 def divergences(loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -55,11 +55,11 @@ class _Share:
     ) -> None:
         self.images, self.progress = sum(sizes), progress
         self.whole = sum(size * len(samples) for size, samples in zip(sizes, mine, strict=True))
-        self.done = self.told = 0
+        self.done = self.shown = 0
 
     def advance(self, done: int) -> None:
         self.done += done
         images = self.images * self.done // self.whole
         if self.progress is not None:
-            self.progress(images - self.told)
-        self.told = images
+            self.progress(images - self.shown)
+        self.shown = images

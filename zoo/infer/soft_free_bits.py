@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zoo.conversion import Positive
 from zoo.infer.handlers import Site
-from zoo.infer.objectives import ELBO, ELBOLoss, Terms, analytic_where_unbiased
+from zoo.infer.objectives import ELBO, ELBOLoss, Terms, analytic_where_unbiased, total
 from zoo.settings import require
 
 SMALLEST = 1e-6  # of gamma, from which it comes back in a few hundred steps
@@ -75,8 +75,8 @@ class SoftFreeBitsLoss(ELBOLoss):
         """What is minimised, (k, B); in training gamma then moves towards the target."""
         if not self.training:
             return super().cost(terms)
-        kl = torch.stack(list(terms.kl.values())).sum(0)
-        cost = self.gamma.clone() * kl - torch.stack(list(terms.log_likelihood.values())).sum(0)
+        kl = total(terms.kl)
+        cost = self.gamma.clone() * kl - total(terms.log_likelihood)
         if torch.is_grad_enabled():
             self._adjust(kl.detach().mean())
         self.stats["gamma"] = self.gamma.clone()

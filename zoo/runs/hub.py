@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import UsageError, ZooError
+from zoo.errors import UsageError, ZooError, one_line
 from zoo.experiments.pretrained import FILE, HUB
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+(@[^@\s]+)?", re.ASCII)  # OWNER/NAME, maybe of a revision
@@ -29,7 +29,7 @@ def fetched(name: str) -> Path:
     """
     repository, _, revision = _checked(name).partition("@")
     hub = _library()
-    with _one_line(f"fetch {FILE} of {repository}"):
+    with _in_one_line(f"fetch {FILE} of {repository}"):
         return Path(hub.hf_hub_download(repository, FILE, revision=revision or None, endpoint=_endpoint()))
 
 
@@ -43,7 +43,7 @@ def pushed(folder: Path, name: str) -> str:
     repository = _checked(name)
     hub = _library()
     api = hub.HfApi(endpoint=_endpoint())
-    with _one_line(f"push to {repository}"):
+    with _in_one_line(f"push to {repository}"):
         address = api.create_repo(repository, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Weights and their card")
         return str(address)
@@ -77,7 +77,7 @@ def _endpoint() -> str | None:
 
 
 @contextmanager
-def _one_line(what: str) -> Iterator[None]:
+def _in_one_line(what: str) -> Iterator[None]:
     """Say in a line what the hub's library raises, which depends on its version and on that of its client.
 
     Raises:
@@ -86,7 +86,7 @@ def _one_line(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
         raise ZooError(
-            f"could not {what}: {said}; check the name, the network and the token (hf auth login)"
+            f"could not {what}: {one_line(error)[:200]}; check the name, the network and the token (hf auth "
+            "login)"
         ) from error

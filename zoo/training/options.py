@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from zoo.settings import require
+from zoo.settings import require, require_at_least_one
 from zoo.training.precision import Precision
 
 
@@ -87,9 +87,8 @@ class TrainingOptions:
         Raises:
             UsageError: naming the option.
         """
-        for name in ("epochs", "steps", "batch_size", "accumulate", "patience", "log_every", "save_every"):
-            value = getattr(self, name)
-            require(value is None or value >= 1, f"{name} >= 1", value)
+        counts = ("epochs", "steps", "batch_size", "accumulate", "patience", "log_every", "save_every")
+        require_at_least_one(**{name: getattr(self, name) for name in counts})
         betas = self.betas
         require(len(betas) == 2 and all(0 <= b < 1 for b in betas), "two betas, 0 <= beta < 1", betas)
         require(self.eps >= 0, "eps >= 0", self.eps)

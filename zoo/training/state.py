@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from zoo.errors import CheckpointError, NonFiniteError
+from zoo.errors import CheckpointError, NonFiniteError, one_line
 from zoo.seeds import mixed_seed
 
 
@@ -19,9 +19,9 @@ def matching_checkpoint() -> Iterator[None]:
     try:
         yield
     except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        detail = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"the checkpoint was made for another model or recipe: {detail}; build it as config.json says"
+            f"the checkpoint was made for another model or recipe: {one_line(error)[:200]}; build it as "
+            "config.json says"
         ) from error
 
 
