@@ -29,17 +29,17 @@ def save_grid(
 
     Args:
         images: (N, C, H, W), C = 1 or 3, floats in [0, 1]; what is not a number becomes black.
-        path: A name that ends in ``.png``.
-        columns: Images in a row; by default the grid is about square.
-        scale: Each pixel becomes scale x scale; by default an image gets 64 or more a side.
-        overwrite: Replace a file that is there.
+        path: a name that ends in ``.png``.
+        columns: images in a row; by default the grid is about square.
+        scale: each pixel becomes scale x scale; by default an image gets 64 or more a side.
+        overwrite: replace a file that is there.
 
     Returns:
         The path.
 
     Raises:
         DataError: `images` has another shape, type or range.
-        UsageError: The file is there, is not named ``.png`` or cannot be written.
+        UsageError: the file is there, is not named ``.png`` or cannot be written.
     """
     path = require_picture_place(path, overwrite=overwrite)
     png = _png(grid(images, columns=columns, scale=scale))
@@ -60,7 +60,7 @@ def require_picture_place(path: str | Path, *, images: int = 1, overwrite: bool 
     """Check, before the work is done, that `save_grid` may write so many images there.
 
     Raises:
-        UsageError: The file is there, or is not named ``.png``, or the images are too many for a picture.
+        UsageError: the file is there, or is not named ``.png``, or the images are too many for a picture.
     """
     path = Path(path)
     if images > _MOST:

@@ -24,7 +24,7 @@ def to_nchw(array: np.ndarray, where: str) -> np.ndarray:
     """Bring images of any accepted shape to (N, C, H, W), C = 1 or 3.
 
     Raises:
-        DataError: Another shape, one that can be read in two ways, or no images.
+        DataError: another shape, one that can be read in two ways, or no images.
     """
     shape = array.shape
     if len(shape) not in (3, 4) or 0 in shape:
@@ -47,15 +47,15 @@ def to_uint8(
     """Bring the values of all splits, judged together, to uint8 0 .. levels-1.
 
     Args:
-        arrays: Arrays of numbers, by split.
-        where: The file, for messages.
-        levels: Number of levels, 2 .. 256, or None to infer it from the values.
+        arrays: arrays of numbers, by split.
+        where: the file, for messages.
+        levels: number of levels, 2 .. 256, or None to infer it from the values.
 
     Returns:
         The arrays, contiguous, and the number of levels.
 
     Raises:
-        DataError: Values that are no numbers, not finite, out of range, or of mixed kinds.
+        DataError: values that are no numbers, not finite, out of range, or of mixed kinds.
     """
     if levels is not None and not 2 <= levels <= 256:
         raise DataError(f"{where}: expected levels from 2 to 256; got {levels}")
@@ -79,7 +79,7 @@ def to_labels(array: np.ndarray, count: int, where: str) -> Tensor:
     """Bring labels of shape (N,) or (N, 1) to int64 (N,).
 
     Raises:
-        DataError: Labels that are no integers, or not as many as the images.
+        DataError: labels that are no integers, or not as many as the images.
     """
     if array.dtype.kind not in "iub" or array.shape not in ((count,), (count, 1)):
         raise DataError(

@@ -26,18 +26,18 @@ class Batches:
 
     Args:
         images: uint8 (N, C, H, W), values 0 .. levels-1; or floats (N, ...), handed on as they are.
-        batch_size: Images in a global batch, over all ranks; a multiple of `world_size`.
-        encoding: What turns uint8 into floats; needed for uint8 images, refused for floats.
-        levels: Number of values a sub-pixel can take.
-        seed: Any integer.
-        drop_last: Drop the smaller batch at an epoch's end; kept if it is the only batch.
-        shuffle: A new order each epoch; False keeps the images' order (the noise still changes).
-        rank: This process's number, 0 .. world_size-1.
-        world_size: Number of processes that share each batch.
+        batch_size: images in a global batch, over all ranks; a multiple of `world_size`.
+        encoding: what turns uint8 into floats; needed for uint8 images, refused for floats.
+        levels: number of values a sub-pixel can take.
+        seed: any integer.
+        drop_last: drop the smaller batch at an epoch's end; kept if it is the only batch.
+        shuffle: a new order each epoch; False keeps the images' order (the noise still changes).
+        rank: this process's number, 0 .. world_size-1.
+        world_size: number of processes that share each batch.
 
     Raises:
-        DataError: Images of another type, shape or range, or none at all.
-        UsageError: A batch size or rank out of range, or a last batch smaller than `world_size`.
+        DataError: images of another type, shape or range, or none at all.
+        UsageError: a batch size or rank out of range, or a last batch smaller than `world_size`.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Batches:
         """Batches `start` .. len-1 of an epoch; those before `start` cost nothing.
 
         Args:
-            epoch: Number of the epoch, 0 or more.
-            start: Index of the first batch wanted, 0 .. len; at len there is nothing left.
+            epoch: number of the epoch, 0 or more.
+            start: index of the first batch wanted, 0 .. len; at len there is nothing left.
 
         Raises:
             UsageError: `epoch` or `start` out of range.

@@ -22,9 +22,9 @@ class FileSet:
     """How to read a set from its files.
 
     Attributes:
-        files: Their names as published.
-        address: Where they come from.
-        read: From the name of the set and the files' paths, in that order.
+        files: their names as published.
+        address: where they come from.
+        read: from the name of the set and the files' paths, in that order.
     """
 
     files: tuple[str, ...]
@@ -36,7 +36,7 @@ def load_files(name: str, root: Path) -> Source:
     """Read a set from `root`, or from the folder `name` in it.
 
     Raises:
-        DataError: A file that is not there or cannot be read.
+        DataError: a file that is not there or cannot be read.
     """
     spec = FILE_SETS[name]
     folders = [folder for folder in (root, root / name) if (folder / spec.files[0]).is_file()]

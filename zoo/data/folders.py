@@ -76,7 +76,7 @@ def _image_paths(path: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
     """All image files at `path` and below it, through links too; what is hidden is left out.
 
     Raises:
-        DataError: A link that leads nowhere or around in a circle, a pipe, a folder that cannot be read.
+        DataError: a link that leads nowhere or around in a circle, a pipe, a folder that cannot be read.
     """
     if path.name.startswith(".") and above:
         return

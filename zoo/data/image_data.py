@@ -37,18 +37,18 @@ class ImageData:
     N counts a split's images, C is 1 (grey) or 3 (RGB), H and W are in pixels.
 
     Attributes:
-        name: What to call the set in logs and run folders.
+        name: what to call the set in logs and run folders.
         train: uint8 (N, C, H, W), values 0 .. levels-1, at least one image.
-        validation: As `train`; may have no images.
-        test: As `train`; may have no images.
-        levels: Number of values a sub-pixel can take, 2 .. 256.
+        validation: as `train`; may have no images.
+        test: as `train`; may have no images.
+        levels: number of values a sub-pixel can take, 2 .. 256.
         train_labels: int64 (N,), or None where the source has no labels.
-        validation_labels: As `train_labels`.
-        test_labels: As `train_labels`.
-        binarized_by: How a set of more levels became one of two, in words; empty where nothing was done.
+        validation_labels: as `train_labels`.
+        test_labels: as `train_labels`.
+        binarized_by: how a set of more levels became one of two, in words; empty where nothing was done.
 
     Raises:
-        DataError: A split of another type, shape or range, or labels that do not match it.
+        DataError: a split of another type, shape or range, or labels that do not match it.
     """
 
     name: str
@@ -145,7 +145,7 @@ class ImageData:
         images train does not change the test set. A set of two levels is returned as it is.
 
         Args:
-            seed: Any integer; bounds on the likelihood compare only at one seed.
+            seed: any integer; bounds on the likelihood compare only at one seed.
         """
         if self.levels == 2:
             return self

@@ -58,14 +58,14 @@ def load_data(
     "digits" always has the same 297 test images.
 
     Args:
-        name: A name or a path.
-        data_root: Where named sets are kept; None: the folder ``data`` of the working directory.
-        download: Fetch a named set that is not there. Nothing is downloaded otherwise.
-        validation: A number of images, or a fraction of the training images in [0, 1).
-        seed: For what is held out at random.
+        name: a name or a path.
+        data_root: where named sets are kept; None: the folder ``data`` of the working directory.
+        download: fetch a named set that is not there. Nothing is downloaded otherwise.
+        validation: a number of images, or a fraction of the training images in [0, 1).
+        seed: for what is held out at random.
 
     Raises:
-        DataError: An unknown name; data that are missing, unreadable, or of a wrong shape, type or
+        DataError: an unknown name; data that are missing, unreadable, or of a wrong shape, type or
             range; `validation` that leaves nothing to train.
     """
     known = canonical_name(name) if isinstance(name, str) else None

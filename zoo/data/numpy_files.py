@@ -28,8 +28,8 @@ def load_numpy_splits(paths: Mapping[str, Path], where: str) -> Source:
     """Read a set from one file a split, each with a single array or ``images`` (and ``labels``).
 
     Args:
-        paths: The files, by split.
-        where: Their folder, for messages.
+        paths: the files, by split.
+        where: their folder, for messages.
     """
     parts, levels = {}, {}
     for split, path in paths.items():
@@ -49,7 +49,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a .npz by name; that of a .npy is called "images". Nothing is unpickled.
 
     Raises:
-        DataError: A file that is missing, damaged, of another format, or holds Python objects.
+        DataError: a file that is missing, damaged, of another format, or holds Python objects.
     """
     try:
         with path.open("rb") as file:

@@ -29,9 +29,9 @@ class Source:
     """A set as its files give it.
 
     Attributes:
-        splits: By name: "train" always, "validation" and "test" where the source has them.
-        levels: Number of values a sub-pixel can take.
-        usual_validation: How many of the last training images are by convention for validation.
+        splits: by name: "train" always, "validation" and "test" where the source has them.
+        levels: number of values a sub-pixel can take.
+        usual_validation: how many of the last training images are by convention for validation.
     """
 
     splits: Mapping[str, Split]
@@ -48,13 +48,13 @@ def source_from_arrays(
     """A source from arrays as users keep them; see `zoo.data.arrays` for what is taken how.
 
     Args:
-        images: Image arrays by split.
-        labels: Label arrays by split; may lack some or all.
-        where: The file, for messages.
-        levels: Number of levels, or None to infer it from the values.
+        images: image arrays by split.
+        labels: label arrays by split; may lack some or all.
+        where: the file, for messages.
+        levels: number of levels, or None to infer it from the values.
 
     Raises:
-        DataError: No training images, or arrays that do not hold images or labels.
+        DataError: no training images, or arrays that do not hold images or labels.
     """
     if "train" not in images:
         raise DataError(f"{where}: expected training images; found only {', '.join(images)}")

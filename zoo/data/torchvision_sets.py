@@ -28,14 +28,14 @@ class TorchvisionSet:
     """How to get a set from torchvision.
 
     Attributes:
-        class_name: The class in `torchvision.datasets`.
-        train: Keyword arguments that make the class read the training split.
-        test: The same for the test split.
-        keeps: What the class keeps in its root folder, so that we know where to look.
-        arrays: Images, in a shape `zoo.data.arrays` takes, and labels of the class's object.
-        levels: Number of values a sub-pixel can take.
-        usual_validation: One in so many training images, the last ones, is for validation; 0: none.
-        needs: A module that torchvision needs for this set only.
+        class_name: the class in `torchvision.datasets`.
+        train: keyword arguments that make the class read the training split.
+        test: the same for the test split.
+        keeps: what the class keeps in its root folder, so that we know where to look.
+        arrays: images, in a shape `zoo.data.arrays` takes, and labels of the class's object.
+        levels: number of values a sub-pixel can take.
+        usual_validation: one in so many training images, the last ones, is for validation; 0: none.
+        needs: a module that torchvision needs for this set only.
     """
 
     class_name: str
@@ -52,7 +52,7 @@ def load_torchvision(name: str, root: Path, *, download: bool) -> Source:
     """Read a set from `root`, downloading it first only if it is not there and `download` is set.
 
     Raises:
-        DataError: Not there, damaged, or the download failed.
+        DataError: not there, damaged, or the download failed.
     """
     spec = SETS[name]
     there = [path for kept in spec.keeps if _holds_files(path := root / kept)]

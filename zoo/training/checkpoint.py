@@ -47,13 +47,13 @@ def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Replace the checkpoint at `path` by `state`; the one before stays as `previous_path(path)`.
 
     Args:
-        path: The file; its folder is made if need be.
-        state: Tensors, numbers, strings, booleans and None in dicts, lists and tuples, nothing else:
+        path: the file; its folder is made if need be.
+        state: tensors, numbers, strings, booleans and None in dicts, lists and tuples, nothing else:
             only these come back from a loader that refuses to run code.
 
     Raises:
-        TypeError: Something else is in `state`.
-        CheckpointError: The file could not be written. What was saved before is still there.
+        TypeError: something else is in `state`.
+        CheckpointError: the file could not be written. What was saved before is still there.
     """
     path = Path(path)
     _check_plain(state, "state")
@@ -76,7 +76,7 @@ def load_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     """Read what `save_checkpoint` wrote, after its length and sha256 were found right.
 
     Raises:
-        CheckpointError: The file is missing, damaged, foreign, hostile or of a newer format.
+        CheckpointError: the file is missing, damaged, foreign, hostile or of a newer format.
     """
     path = Path(path)
     return _unpickle(path, read_payload(path), map_location)
@@ -97,10 +97,10 @@ def load_latest(folder: str | Path, map_location: Any = "cpu", *, name: str = LA
         name: of another checkpoint that is kept the same way, ``best.pt``.
 
     Warns:
-        RuntimeWarning: The previous checkpoint had to be taken.
+        RuntimeWarning: the previous checkpoint had to be taken.
 
     Raises:
-        CheckpointError: Neither loads, or ``last.pt`` is sound but not for us (hostile, newer).
+        CheckpointError: neither loads, or ``last.pt`` is sound but not for us (hostile, newer).
     """
     last = Path(folder) / name
     previous = previous_path(last)

@@ -40,8 +40,8 @@ def read_payload(path: Path) -> bytes:
     """The payload of a file whose length and digest were found right.
 
     Raises:
-        DamagedError: It is missing or damaged.
-        CheckpointError: It cannot be read, or is of another version.
+        DamagedError: it is missing or damaged.
+        CheckpointError: it cannot be read, or is of another version.
     """
     start, payload = _read(path)
     _verify(path, start, payload)

@@ -27,7 +27,7 @@ def replace_file(path: Path, content: bytes) -> None:
     """Give the file at `path` another content; there must be one writer at a time.
 
     Raises:
-        OSError: The old content is still there then.
+        OSError: the old content is still there then.
     """
     new = temporary(path)
     try:

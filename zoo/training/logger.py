@@ -25,7 +25,7 @@ class NullLogger:
     """The logger of a run without a folder: scalars go to `console`, if there is one; the rest nowhere.
 
     Args:
-        console: Called with one line for each call of `scalars`, e.g. ``Progress.write``.
+        console: called with one line for each call of `scalars`, e.g. ``Progress.write``.
     """
 
     def __init__(self, *, console: Callable[[str], None] | None = None) -> None:
@@ -74,14 +74,14 @@ class Logger(NullLogger):
     """Logs into a run's folder.
 
     Args:
-        run_folder: The run.
-        purge_step: On resuming, the first step that is trained anew: what TensorBoard's files hold for
+        run_folder: the run.
+        purge_step: on resuming, the first step that is trained anew: what TensorBoard's files hold for
             it and later is hidden. A run that is resumed after step s gives s + 1, and
             calls ``run_folder.truncate_metrics(s)``.
-        console: Called with one line for each call of `scalars`.
+        console: called with one line for each call of `scalars`.
 
     Warns:
-        RuntimeWarning: Once, when TensorBoard's files or the metrics cannot be written.
+        RuntimeWarning: once, when TensorBoard's files or the metrics cannot be written.
     """
 
     def __init__(

@@ -20,10 +20,10 @@ class Progress:
     so whoever trains decides how often by when it gives them.
 
     Args:
-        total_steps: Steps of the whole run.
-        start: Steps done before, by the run that this one resumes.
-        unit: What a step is called.
-        stream: Where to; standard error by default.
+        total_steps: steps of the whole run.
+        start: steps done before, by the run that this one resumes.
+        unit: what a step is called.
+        stream: where to; standard error by default.
     """
 
     def __init__(

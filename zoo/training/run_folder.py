@@ -41,7 +41,7 @@ class RunFolder:
         its first figures) is used again.
 
         Raises:
-            UsageError: The folder has something else in it, is in use, or cannot be made.
+            UsageError: the folder has something else in it, is in use, or cannot be made.
         """
         path = Path(path)
         text = config_text(config)
@@ -78,8 +78,8 @@ class RunFolder:
         """Open a run that `create` made.
 
         Raises:
-            UsageError: There is no run at `path`; runs of like names beside it are offered.
-            CheckpointError: Its ``config.json`` is damaged.
+            UsageError: there is no run at `path`; runs of like names beside it are offered.
+            CheckpointError: its ``config.json`` is damaged.
         """
         path = Path(path)
         if not (path / "config.json").is_file():
@@ -121,7 +121,7 @@ class RunFolder:
         """Hold the run for this process; the kernel releases it when the process ends, however it does.
 
         Raises:
-            UsageError: Another process trains into this folder, or has started another run in it.
+            UsageError: another process trains into this folder, or has started another run in it.
         """
         with locked(self.path):
             if read_config(self.path / "config.json") != self.config:
