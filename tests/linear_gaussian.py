@@ -214,7 +214,7 @@ class TwoWay(LinearGaussian):
 
 
 class BottomUpAndTopDown(Guide):
-    """BIVA's q: z_1_bu given x, then z_2 given x and z_1_bu, then z_1_td given x and z_2 alone."""
+    """BIVA's q: z_1_bu given x, then z_2 given x and z_1_bu, then z_1_td given only x and z_2."""
 
     def __init__(self, model: TwoWay) -> None:
         super().__init__(model)

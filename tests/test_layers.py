@@ -27,7 +27,7 @@ def relative(path):
     return path.relative_to(ROOT).as_posix()
 
 
-def test_sample_statements_are_in_models_guides_and_programs_alone():
+def test_only_models_guides_and_programs_have_sample_statements():
     sampling = {relative(path) for path in FILES if "pyro.sample" in attributes(path)}
     elsewhere = {path for path in sampling - MAY_SAMPLE if not path.startswith("zoo/models/")}
     assert not elsewhere

@@ -25,7 +25,7 @@ MISTAKES = {
     "unknown flag": (TRAIN + "--batchsize 3", USAGE, "did you mean --batch-size? (see zoo train --help)"),
     "no experiment": ("train", USAGE, "experiment"),
     "unknown experiment": ("train vae_digit --out {place}/new", USAGE, "did you mean vae_digits"),
-    "nothing like it": ("train qqq --out {place}/new", USAGE, "known are adgm_digits"),
+    "nothing like it": ("train qqq --out {place}/new", USAGE, "zoo list has them all"),
     "a path as experiment": ("train ../vae_digits --out {place}/new", USAGE, "unknown experiment"),
     "unknown option": (TRAIN + "--set latnt=3", USAGE, "did you mean latent"),
     "an option of another": (TRAIN + "--set filters=3", USAGE, "unknown option 'filters'"),

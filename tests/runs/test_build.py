@@ -52,7 +52,7 @@ def test_colour_images_take_a_mixture():
     ("name", "options", "message"),
     [
         ("vae_digit", {}, "unknown experiment 'vae_digit'; did you mean vae_digits"),
-        ("xyz", {}, "unknown experiment 'xyz'; known are adgm_digits, "),
+        ("xyz", {}, "unknown experiment 'xyz'; zoo list has them all"),
         ("vae_digits", {"latnet": 3}, "unknown option 'latnet'; did you mean latent"),
         ("vae_digits", {"latent": 0}, "expected latent >= 1; got 0"),
         ("vae_digits", {"latent": "many"}, "expected latent to be an integer; got 'many'"),

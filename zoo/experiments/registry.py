@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from zoo.errors import UsageError, nearest, one_line
+from zoo.errors import UsageError, did_you_mean, one_line
 from zoo.experiments.experiment import Experiment
 
 VARIABLE = "ZOO_EXPERIMENTS"  # of the environment: paths of Python files, separated as those of PATH
@@ -35,7 +35,8 @@ def find(name: str) -> Experiment:
         UsageError: if there is none; offers the names like it.
     """
     if name not in _all():
-        raise UsageError(f"unknown experiment {name!r}{nearest(str(name), _all())}")
+        cure = did_you_mean(str(name), _all()) or f"zoo list has them all, those of {VARIABLE} among them"
+        raise UsageError(f"unknown experiment {name!r}; {cure}")
     return _all()[name]
 
 

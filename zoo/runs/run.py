@@ -321,6 +321,7 @@ class Run:
 
         Raises:
             UsageError: for a count out of range, or a model with discrete latents.
+            NonFiniteError: if the log-likelihood is not finite, or absurd.
         """
         x, system = self._chosen(split, images), self.system
         guide = system.guide if start == "guide" else None
@@ -336,6 +337,7 @@ class Run:
                 progress=advancing(bar),
                 distributed=True,
             )
+        require_resolved(likelihood)
         return Evaluation(likelihood, {}, self.protocol.describe(self.data))
 
     def sample(self, n: int = 64, *, temperature: float = 1.0, seed: int = 0) -> Tensor:
