@@ -14,6 +14,7 @@ from distributions.discretized_logistic_mixture import DiscretizedLogisticMixtur
 from distributions.fused_bernoulli import FusedBernoulli
 from distributions.grid import Grid
 from distributions.grid_categorical import GridCategorical
+from distributions.logistic import Logistic
 from distributions.normal_mixture import NormalMixture
 from distributions.precision_weighted_normal import PrecisionWeightedNormal
 from distributions.residual_normal import ResidualNormal
@@ -28,6 +29,7 @@ __all__ = [
     "FusedBernoulli",
     "Grid",
     "GridCategorical",
+    "Logistic",
     "NormalMixture",
     "PrecisionWeightedNormal",
     "ResidualNormal",

@@ -6,6 +6,7 @@ from typing import Any
 import pyro.distributions as dist
 import torch
 
+from distributions.logistic import Logistic
 from distributions.transformed import TransformedDistribution
 
 
@@ -44,7 +45,7 @@ def _(distribution: torch.distributions.Normal, temperature: float) -> Any:
 
 @at_temperature.register
 def _(distribution: dist.Logistic, temperature: float) -> Any:
-    return dist.Logistic(distribution.loc, distribution.scale * temperature)
+    return Logistic(distribution.loc, distribution.scale * temperature)
 
 
 @at_temperature.register

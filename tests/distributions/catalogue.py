@@ -18,6 +18,7 @@ from distributions import (
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
     GridCategorical,
+    Logistic,
     NormalMixture,
     PrecisionWeightedNormal,
     ResidualNormal,
@@ -81,6 +82,7 @@ CONTINUOUS = {
     "continuous_bernoulli": Case(
         ((2,),), lambda logits, **options: ContinuousBernoulli(logits=logits, **options)
     ),
+    "logistic": Case(((2,),) * 2, lambda loc, scale, **options: Logistic(loc, scale.exp(), **options)),
     "residual_normal": Case(((2,),) * 4, residual_normal),
     "normal_mixture": Case(((2, 3), (2, 3, 4), (2, 3, 4)), normal_mixture),
     "normal_mixture_of_maps": Case(((2, 3), (2, 3, 2, 2, 1), (2, 3, 2, 2, 1)), normal_mixture),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import hardtanh
 
-from distributions import NormalMixture, StationaryAR1
+from distributions import Logistic, NormalMixture, StationaryAR1
 from distributions.base_normal import base_normal
 from flows.builders import maf
 from flows.transformed import Transformed, transformed
@@ -60,7 +60,7 @@ class StandardLogistic(Standard):
     """
 
     def __init__(self, latent: int | Sequence[int]) -> None:
-        super().__init__(dist.Logistic, latent)
+        super().__init__(Logistic, latent)
 
 
 class LearnedNormal(nn.Module):
