@@ -60,7 +60,7 @@ def test_help_shows_what_can_be_given_for_a_part_within_the_width_of_the_termina
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 70
     text = " ".join(" ".join(lines).split())
-    assert "called with nothing, returns p(z). {AR1Prior, LearnedNormal," in text
+    assert "makes p(z) from the shape of z. {AR1Prior, LearnedNormal," in text
     assert "{adamax, adam, adamw}" in text
 
 
