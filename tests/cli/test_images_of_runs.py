@@ -63,8 +63,8 @@ def test_annealing_on_the_command_line(trained, tmp_path, zoo):
     [
         ("--chains 3", "--chains is for --method ais; got --method importance"),
         ("--method ais --samples 3", "--samples is for --method importance; got --method ais"),
-        ("--method ais --chains 0", "chains >= 1; got 0"),
-        ("--method ais --images 0", "--images >= 1"),
+        ("--method ais --chains 0", "--chains: expected an integer >= 1; got 0"),
+        ("--method ais --images 0", "--images: expected an integer >= 1"),
     ],
 )
 def test_options_of_the_other_method_are_refused(trained, zoo, options, message):

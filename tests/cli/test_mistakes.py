@@ -114,7 +114,7 @@ MISTAKES = {
     "chunk 0": ("evaluate {run} --chunk 0", USAGE, "chunk"),
     "images 0": ("evaluate {run} --images 0", USAGE, "images"),
     "images too many": ("evaluate {run} --images 298", USAGE, "1 to 297 images"),
-    "no samples": ("sample {run} -n 0 --out {place}/new.png", USAGE, "at least one"),
+    "no samples": ("sample {run} -n 0 --out {place}/new.png", USAGE, "-n: expected an integer >= 1"),
     "temperature 0": ("sample {run} --temperature 0 --out {place}/new.png", USAGE, "temperature in"),
     "temperature -1": ("sample {run} --temperature -1 --out {place}/new.png", USAGE, "temperature in"),
     "temperature 1e-300": (
@@ -124,7 +124,11 @@ MISTAKES = {
     ),
     "temperature nan": ("sample {run} --temperature nan --out {place}/new.png", USAGE, "temperature in"),
     "temperature inf": ("sample {run} --temperature inf --out {place}/new.png", USAGE, "temperature in"),
-    "no reconstructions": ("reconstruct {run} -n 0 --out {place}/new.png", USAGE, "-n >= 1"),
+    "no reconstructions": (
+        "reconstruct {run} -n 0 --out {place}/new.png",
+        USAGE,
+        "-n: expected an integer >= 1",
+    ),
     "reconstructions too many": (
         "reconstruct {run} -n 298 --out {place}/new.png",
         USAGE,

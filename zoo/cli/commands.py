@@ -86,7 +86,6 @@ def finetune(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Print a run's figures, and write them as JSON where asked to."""
-    _require_counts(options)
     require_figures_place(options.json)
     chosen = _of_method(options)
     run = _open(options)
@@ -102,7 +101,6 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Print the figures of several runs on the same images, and their paired differences."""
-    _require_counts(options)
     require_figures_place(options.json)
     chosen = _without_none({name: getattr(options, name) for name in ("samples", "chunk", "images")})
     runs = [_open(options, run) for run in options.runs]
@@ -112,7 +110,6 @@ def compare(options: argparse.Namespace) -> int:
 
 def anomaly(options: argparse.Namespace) -> int:
     """Print how well a run distinguishes the images of another set from its own, and picture the scores."""
-    _require_counts(options)
     require_figures_place(options.json)
     run = _open(options)
     place = options.picture or ("anomaly.png" if run.weights else None)
@@ -137,8 +134,6 @@ def sample_run(options: argparse.Namespace) -> int:
 def reconstruct_run(options: argparse.Namespace) -> int:
     """Write a picture of test images and their reconstructions, in turn."""
     require_picture_place(options.out)
-    if options.n is not None and options.n < 1:
-        raise UsageError(f"expected -n >= 1; got {options.n}")
     pixels = _open(options).reconstruct(options.n, seed=options.seed)
     print(f"wrote {save_grid(pixels, options.out, columns=8)}")
     return 0
@@ -208,7 +203,6 @@ def _together(run: Run) -> Iterator[None]:
 
 
 def _train(run: Run, options: argparse.Namespace) -> int:
-    _require_counts(options)
     with _together(run):
         if options.images is not None:  # before the hours of training
             require_images(run.data, "test", options.images)
@@ -240,20 +234,18 @@ def _report(run: Run, result: Fit, found: Evaluation) -> int:
 
 def _open(options: argparse.Namespace, path: str | None = None) -> Run:
     """The run, or that of another path, on the device; its data may lie elsewhere than it did."""
-    return Run.open(
-        path or options.run,
-        device=parallel.local_device(_device(options.device)),
-        data_root=getattr(options, "data_root", None),
-        download=getattr(options, "download", False),
-    )
+    return Run.open(path or options.run, **_places(options))
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    return {"seed": options.seed, **_places(options)}
+
+
+def _places(options: argparse.Namespace) -> dict[str, Any]:
     return {
-        "seed": options.seed,
         "device": parallel.local_device(_device(options.device)),
-        "data_root": options.data_root,
-        "download": options.download,
+        "data_root": getattr(options, "data_root", None),
+        "download": getattr(options, "download", False),
     }
 
 
@@ -279,13 +271,6 @@ def _assignment(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise UsageError(f"expected KEY=VALUE after --set; got {text!r}")
     return key.strip(), value.strip()
-
-
-def _require_counts(options: argparse.Namespace) -> None:
-    for name in ("samples", "images", "chunk"):
-        value = getattr(options, name, None)
-        if value is not None and value < 1:
-            raise UsageError(f"expected --{name} >= 1; got {value}")
 
 
 def _device(name: str) -> torch.device:

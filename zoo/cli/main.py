@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if sys.stdout is None:  # closed by whoever started us
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        _drop_output()
     try:
         with StopRequest(at_once=True), _short_warnings():
             return _answer(arguments, own=own)

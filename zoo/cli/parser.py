@@ -241,8 +241,9 @@ def _count(text: str) -> int:
         count = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected an integer; got {text[:40]!r}") from None
-    if abs(count) >= 2**63:
-        raise argparse.ArgumentTypeError(f"expected an integer below 2^63; got {text[:40]}")
+    if not 1 <= count < 2**63:
+        bound = "below 2^63" if count > 0 else ">= 1"
+        raise argparse.ArgumentTypeError(f"expected an integer {bound}; got {text[:40]}")
     return count
 
 

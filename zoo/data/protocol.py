@@ -1,6 +1,6 @@
 """What a result was measured on: which images, how they became binary, what was held out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -46,10 +46,6 @@ class Protocol:
         require(self.validation is None or self.validation >= 0, "validation >= 0", self.validation)
         if self.binarize_seed is None and self.binarize != "dynamic":
             raise UsageError(f"binarize_seed=none is for binarize=dynamic; got binarize={self.binarize}")
-
-    def resolved(self) -> "Protocol":
-        """The protocol with a relative path made absolute, which means the same from every folder."""
-        return replace(self, data=resolved_name(self.data))
 
     def load(self, *, data_root: str | Path | None = None, download: bool = False) -> ImageData:
         """The images; binary already where that is not done at every look.

@@ -102,7 +102,7 @@ class Logger(NullLogger):
             self._warn("TensorBoard events", error)
 
     def scalars(self, step: int, values: Scalars) -> None:
-        """Log numbers, tensors with one element among them, by tag."""
+        """See `NullLogger`."""
         floats = _floats(values)
         try:
             self._run.append_metrics({"step": step, **floats})
@@ -118,7 +118,7 @@ class Logger(NullLogger):
         self._write(summaries, step)
 
     def histograms(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Log the distribution of the finite elements of each tensor, of any shape."""
+        """See `NullLogger`."""
 
         def summaries() -> Iterator[Any]:
             from torch.utils.tensorboard.summary import histogram
@@ -132,7 +132,7 @@ class Logger(NullLogger):
         self._write(summaries, step)
 
     def images(self, step: int, images: Mapping[str, Tensor]) -> None:
-        """Log each (N, C, H, W) of pixels in [0, 1] as a grid; pixels outside are clamped."""
+        """See `NullLogger`."""
 
         def summaries() -> Iterator[Any]:
             from torch.utils.tensorboard.summary import image
@@ -144,11 +144,7 @@ class Logger(NullLogger):
         self._write(summaries, step)
 
     def hparams(self, values: Mapping[str, Any], metrics: Iterable[str] = ()) -> None:
-        """Show a run's settings beside its `metrics`, the tags of scalars, in TensorBoard's HPARAMS tab.
-
-        Nested settings are named by their path, ``optimizer.lr``. Best called at the start, so that a
-        run that dies is shown as well.
-        """
+        """See `NullLogger`."""
         from torch.utils.tensorboard.summary import hparams
 
         # SummaryWriter.add_hparams would make a second run, in a folder of its own.
@@ -157,12 +153,7 @@ class Logger(NullLogger):
         self._declared = True
 
     def charts(self, layout: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
-        """Show several curves in one chart, in TensorBoard's CUSTOM SCALARS tab; once a run.
-
-        Args:
-            layout: ``{category: {chart: tags}}``; the tags of scalars as regular expressions,
-                ``["train/kl/.*"]``.
-        """
+        """See `NullLogger`."""
         from torch.utils.tensorboard.summary import custom_scalars
 
         multiline = {
@@ -172,11 +163,11 @@ class Logger(NullLogger):
         self._write(lambda: [custom_scalars(multiline)])
 
     def flush(self) -> None:
-        """Hand everything to the system: a killed process loses nothing that was logged before."""
+        """See `NullLogger`."""
         self._write(lambda: [])
 
     def close(self) -> None:
-        """Finish; nothing is logged after it."""
+        """See `NullLogger`."""
         self._attempt(lambda events: events.close())
         self._events = None
 
