@@ -86,7 +86,7 @@ def test_a_run_of_an_experiment_of_ones_own_is_all_that_a_run_is(zoo, known, tmp
     ("content", "name", "message"),
     [
         ("1 +", "broken.py", "cannot import .*broken.py.*invalid syntax"),
-        ("1 / 0", "wrong.py", "cannot import .*wrong.py.*division by zero"),
+        ("\n1 / 0", "wrong.py", "cannot import .*wrong.py.*line 2: division by zero"),
         ("EXPERIMENTS = []", "json.py", "json.py.*is called like .*: rename it"),
         (FILE.replace("mine_digits", "vae_digits"), "my_experiments.py", "a second experiment 'vae_digits'"),
     ],
@@ -101,6 +101,15 @@ def test_a_file_that_is_not_there_is_named(known):
     known("").unlink()
     with pytest.raises(UsageError, match=r"expected a Python file at .*my_experiments\.py"):
         registry.names()
+
+
+def test_a_model_that_does_not_say_what_it_takes_is_refused(zoo, known, tmp_path):
+    plain = "    model.likelihood = None\n    return model, "
+    known(FILE.replace("    return model, ", plain))
+    refused = zoo("train", "mine_digits", "--out", tmp_path / "run")
+    assert (refused.code, refused.err.count("\n")) == (UsageError.exit_code, 1)
+    assert "whose `takes` names the encoding of its images, binary, grid, unit" in refused.err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("name", "reason"), [("mine", "not known"), ("vae_mnist", "another")])

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 
 from zoo.errors import UsageError, did_you_mean, one_line
@@ -88,7 +89,10 @@ def _own(path: Path) -> ModuleType:
     try:
         module = importlib.import_module(path.stem)
     except Exception as error:  # whatever is wrong in it
-        raise UsageError(f"cannot import {path}, of {VARIABLE}: {one_line(error)}") from error
+        lines = [f"line {f.lineno}: " for f in extract_tb(error.__traceback__) if f.filename == str(path)]
+        raise UsageError(
+            f"cannot import {path}, of {VARIABLE}: {(lines or [''])[-1]}{one_line(error)}"
+        ) from error
     if not path.samefile(str(module.__file__)):
         raise UsageError(f"{path}, of {VARIABLE}, is called like {module.__file__}: rename it")
     return module

@@ -7,7 +7,7 @@ import torch
 from zoo.data import ImageData
 from zoo.errors import UsageError, ZooError
 from zoo.experiments import Experiment
-from zoo.runs.system import System
+from zoo.runs.system import ENCODINGS, System
 
 BYTES_A_PARAMETER = 16  # itself, its gradient and two moments, float32
 
@@ -26,11 +26,17 @@ def require_images(data: ImageData, split: str, images: int | None) -> None:
 
 
 def require_fit(system: System, data: ImageData) -> None:
-    """Check that the images have the values that the system's likelihood is a density of.
+    """Check that the images have the values that the system's likelihood, or its model, is a density of.
 
     Raises:
         UsageError: if they have not.
     """
+    takes = getattr(system.model, "takes", None)
+    if takes not in ENCODINGS:
+        raise UsageError(
+            f"expected a model whose `takes` names the encoding of its images, {', '.join(ENCODINGS)}, as a "
+            f"zoo.Program's likelihood does; got {takes!r} of {type(system.model).__name__}"
+        )
     binary = system.experiment.option("binarize") != "none"
     if system.model.takes == "binary":
         if not binary:

@@ -11,6 +11,8 @@ from zoo.data import Binary, Grid, Unit
 from zoo.errors import UsageError
 from zoo.experiments import Experiment, find
 
+ENCODINGS: dict[str, Any] = {"binary": Binary, "grid": Grid, "unit": Unit}  # by what a model takes
+
 
 class System(nn.Module):
     """A pair of Pyro programs and their objective.
@@ -36,12 +38,12 @@ class System(nn.Module):
     @property
     def encoding(self) -> Any:
         """How uint8 images become what the model takes (`zoo.data`)."""
-        return {"binary": Binary, "grid": Grid, "unit": Unit}[self.model.takes]()
+        return ENCODINGS[self.model.takes]()
 
     @property
     def levels(self) -> int | None:
         """Grey levels of the sub-pixels that the model is a density of, where they are not binary."""
-        owner = self.model if hasattr(self.model, "levels") else self.model.likelihood
+        owner = self.model if hasattr(self.model, "levels") else getattr(self.model, "likelihood", None)
         return getattr(owner, "levels", None)
 
     def sample(self, n: int, **options: Any) -> Tensor:
