@@ -25,9 +25,9 @@ class MaskedConv2d(nn.Conv2d):
     image with `colors` channels.
 
     One such layer sees all within its kernel; several in a row miss a wedge to the upper right (the blind
-    spot), unless the kernel is one row high, as in `MaskedConvNet`. `zoo.nn.causal.CausalConv2d` has masks of
-    the same order, but can be evaluated pixel by pixel; a flow is inverted by whole passes and has no use for
-    that.
+    spot), unless the kernel is one row high, as in `MaskedConvNet`. `zoo.nn.causal` has masks of the same
+    order in its `CausalConv2d`, which can be evaluated pixel by pixel; a flow is inverted by whole passes and
+    has no use for that.
 
     Args:
         in_channels: of any number.
