@@ -1,6 +1,7 @@
 """Experiments in a file of the user's, with a model, a prior and an objective of the user's."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,12 @@ import zoo as library
 from zoo.errors import CheckpointError, UsageError
 from zoo.experiments import registry
 from zoo.experiments.experiment import Experiment
+from zoo.settings import Config
+
+
+class Halved(library.ELBO):
+    """An objective."""
+
 
 FILE = '''
 import zoo
@@ -116,5 +123,18 @@ def test_a_model_that_does_not_say_what_it_takes_is_refused(zoo, known, tmp_path
 def test_no_run_is_begun_that_could_not_be_opened_again(name, reason, tmp_path):
     e = registry.find("iwae_digits")
     other = Experiment(name, e.summary, e.system, e.data, e.objective, e.training, e.image_shape)
-    with pytest.raises(UsageError, match=f"'{name}' is {reason}: list yours"):
+    with pytest.raises(UsageError, match=f"'{name}' is {reason}; list yours"):
         library.Run.create(other, tmp_path / "run")
+
+
+def test_no_run_is_begun_with_an_objective_that_could_not_be_named_again(tmp_path):
+    own = replace(registry.find("vae_digits"), objective=Config("tests.cli.test_own_experiments.Halved"))
+    with pytest.raises(
+        UsageError, match=r"cannot have these options: unknown objective 'Halved'.*; list yours"
+    ):
+        library.Run.create(own, tmp_path / "run")
+
+
+def test_an_experiment_with_other_options_is_found_by_its_name(tmp_path):
+    for options in ({"m1": "runs/m1"}, {"latent": 3, "objective": "ELBO", "binarize": "static"}):
+        library.Run.create(registry.find("m1_m2_digits").override(options), tmp_path / "run")

@@ -48,12 +48,25 @@ def require_found(experiment: Experiment) -> None:
         UsageError: if another experiment has that name, or none.
     """
     known = _all().get(experiment.name)
-    if known is None or (known.system.target, known.begin) != (experiment.system.target, experiment.begin):
-        raise UsageError(
-            f"expected an experiment that is found by its name; {experiment.name!r} is "
-            f"{'not known' if known is None else 'another'}: list yours, under a name of its own, in "
-            f"EXPERIMENTS of a file, and set {VARIABLE} to that file"
-        )
+    if known is None:
+        reason = "is not known"
+    elif _built_by(known) != _built_by(experiment):
+        reason = "is another"
+    else:
+        try:
+            known.override(experiment.options())
+            return
+        except UsageError as error:
+            reason = f"cannot have these options: {error}"
+    raise UsageError(
+        f"expected an experiment that is found by its name; {experiment.name!r} {reason}; list yours, under "
+        f"a name of its own, in EXPERIMENTS of a file, and set {VARIABLE} to that file"
+    )
+
+
+def _built_by(experiment: Experiment) -> list[str]:
+    """What no option changes."""
+    return [config.target for config in (experiment.system, experiment.data, experiment.begin) if config]
 
 
 @cache
