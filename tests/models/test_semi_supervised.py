@@ -11,8 +11,9 @@ from zoo import ELBO, SemiSupervised, classify, log_likelihood, log_weights, rec
 from zoo.infer.compilation import compile_loss
 from zoo.infer.joint import Joint
 from zoo.models.auxiliary import adgm, sdgm
-from zoo.models.m2 import m1_m2, m2
+from zoo.models.m2 import load_m1, m1_m2, m2
 from zoo.models.semi_supervised_biva import semi_supervised_biva
+from zoo.nn.activations import ELU
 from zoo.nn.stages import Stage
 
 IMAGE = (1, 6, 5)
@@ -53,6 +54,23 @@ def images(n=3, shape=IMAGE, dtype=torch.float64):
 
 def labels(n=3, dtype=torch.float64):
     return torch.eye(CLASSES, dtype=dtype)[torch.arange(n) % CLASSES]
+
+
+def test_the_networks_above_an_m1_have_sizes_of_their_own():
+    plain, plain_guide = m1_m2(IMAGE, latent=4, second=3, hidden=(8, 6), classes=CLASSES)
+    model, guide = m1_m2(
+        IMAGE,
+        latent=4,
+        second=3,
+        hidden=(8, 6),
+        second_hidden=(5,),
+        second_activation="relu",
+        classes=CLASSES,
+    )
+    load_m1(model, guide, plain.likelihood, plain_guide.first)
+    for net, outputs in ((model.latent, 8), (guide.label, CLASSES), (guide.second, 6)):
+        assert [m.out_features for m in net.modules() if isinstance(m, nn.Linear)] == [5, outputs]
+        assert [type(m) for m in net.modules() if isinstance(m, (nn.ReLU, ELU))] == [nn.ReLU]
 
 
 TABLES = {

@@ -12,7 +12,8 @@ trained whole; the paper trains M1, a VAE, first and M2 on its draws of z_1, see
 Carlo.
 """
 
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import pyro
 import torch
@@ -23,6 +24,7 @@ from zoo.choices import Encoder, Likelihood
 from zoo.infer.copied import once_a_draw
 from zoo.infer.guides import Guide
 from zoo.infer.programs import Program, batch_plate, batch_size, latent
+from zoo.nn.activations import ELU
 from zoo.nn.dense import dense
 from zoo.nn.layers import Shape
 from zoo.parts.heads import NormalHead
@@ -185,6 +187,7 @@ def m1_m2(
     second: int = 32,
     hidden: tuple[int, ...] = (256, 256),
     second_hidden: tuple[int, ...] | None = None,
+    second_activation: Literal["elu", "relu"] = "elu",
     classes: Classes = 10,
     encoder: Encoder = dense,
     likelihood: Likelihood = BernoulliLikelihood,
@@ -198,19 +201,21 @@ def m1_m2(
         hidden: widths of the networks between x and z_1, M1's.
         second_hidden: widths of the networks above z_1, M2's; none for those of `hidden`. A step runs them
             once for every class, M1's once.
+        second_activation: of the networks above z_1.
         classes: C.
         encoder: made of the image's shape and `hidden`: x to a vector of features.
         likelihood: made of the decoder and the image's shape.
     """
-    above = hidden if second_hidden is None else second_hidden
+    widths = hidden if second_hidden is None else second_hidden
+    above = partial(dense, hidden=widths, activation=nn.ReLU if second_activation == "relu" else ELU)
     net = construct(encoder, image_shape, hidden)
-    prior_1 = NormalHead(dense((second + classes,), above), latent)
+    prior_1 = NormalHead(above((second + classes,)), latent)
     decoder = construct(likelihood, dense((latent,), hidden), image_shape)
     model = M1M2(UniformLabels(classes), StandardNormal(second), prior_1, decoder)
     guide = M1M2Guide(
         NormalHead(net, latent),
-        LabelHead(dense((latent,), above), classes),
-        NormalHead(dense((latent + classes,), above), second),
+        LabelHead(above((latent,)), classes),
+        NormalHead(above((latent + classes,)), second),
         model=model,
     )
     return model, guide
