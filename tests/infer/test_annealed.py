@@ -63,6 +63,22 @@ def test_the_bound_rises_with_the_temperatures(start):
     assert bounds[0] < bounds[1] < bounds[2] < exact + 0.05
 
 
+@pytest.mark.parametrize("leapfrog", [3, 10])
+def test_no_length_of_trajectories_leaves_chains_behind(leapfrog):
+    """A posterior much narrower than the prior: with steps of one size the bound is 9 nats lower and more."""
+
+    def model(x):
+        with batch_plate():
+            z = pyro.sample("z", dist.Normal(torch.zeros(len(x)), 1.0))
+            pyro.sample("x", dist.Normal(z, 0.2), obs=x)
+
+    x = torch.tensor([0.0, 2.0])
+    result = annealed_log_likelihood(model, x, chains=50, steps=60, leapfrog=leapfrog)
+    exact = dist.Normal(0.0, math.hypot(1.0, 0.2)).log_prob(x)
+    assert 0 < (exact - result.elbo).mean() < 4
+    assert ((result.log_likelihood - exact).abs() < 5 * result.sampling_stderr).all()
+
+
 def test_from_the_posterior_every_weight_is_exact():
     model = two_layers()
     x = model.images(3)

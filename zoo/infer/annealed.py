@@ -3,8 +3,9 @@
     log f_b(z) = (1 - b) log f_0(z) + b log p(x, z),          f_0(z) = p(z) or q(z | x)
     log w = sum_t (b_t - b_(t-1)) (log p(x, z_(t-1)) - log f_0(z_(t-1))),    0 = b_0 < ... < b_T = 1
 
-with z_0 ~ f_0 and z_t one step of Hamiltonian Monte Carlo from z_(t-1) that leaves f_(b_t) invariant. Then
-E[w] = p(x), as with importance sampling, which it is for T = 1; but for large T a bad f_0 does little harm.
+with z_0 ~ f_0 and z_t one step of Hamiltonian Monte Carlo from z_(t-1) that leaves f_(b_t) invariant, of a
+length drawn at random so that no chain is stuck (arXiv:1206.1901). Then E[w] = p(x), as with importance
+sampling, which it is for T = 1; but for large T a bad f_0 does little harm.
 Step sizes, one an image and temperature, come from a pilot run that is thrown away: steps adapted during the
 measured run would depend on what it visits, and E[w] would no longer be p(x).
 

@@ -25,6 +25,10 @@ from zoo.infer.unconstrained import Flattened, Placed
 Schedule = Literal["sigmoid", "linear"]
 # Of the pilot run: steps at its first temperature, to find the order of magnitude, and at each of the others.
 WARMUP, REPEATS = 20, 3
+# Every chain takes exp(-SPREAD r) times the adapted step size, r uniform on [0, 1) and new in each step.
+# Trajectories of one length come back to where they began at some frequencies, and chains far out, for which
+# the step that suits the others is too long, would never move.
+SPREAD = 3.0
 
 
 @dataclass(frozen=True)
@@ -145,12 +149,12 @@ class Path:
 
 
 class Kernel(NamedTuple):
-    """Steps of Hamiltonian Monte Carlo at the temperatures b_0 .. b_T.
+    """Steps of Hamiltonian Monte Carlo at the temperatures b_0 .. b_T, of random length (`SPREAD`).
 
     Attributes:
         path: the densities.
         betas: T + 1 numbers.
-        log_steps: step sizes (T + 1, B).
+        log_steps: of the longest step sizes, (T + 1, B).
         leapfrog: gradients a step.
     """
 
@@ -163,6 +167,7 @@ class Kernel(NamedTuple):
         """The next state at b_t, and the probabilities that the chains were to move, (chains, B)."""
         beta, chains = self.betas[t], self.path.chains
         step = repeat(self.log_steps[t].exp().to(state.u), "b -> (c b) 1", c=chains)
+        step = step * torch.exp(-SPREAD * torch.rand_like(step))
         v = torch.randn_like(state.u)
         u, end_v = leapfrog(lambda u: self.path.gradient(u, beta), state.u, v, step, self.leapfrog)
         proposed = self.path.at(u)
