@@ -6,6 +6,7 @@ import pyro.poutine as poutine
 import pytest
 import torch
 from pyro.infer import Importance, Predictive, Trace_ELBO
+from pyro.infer.autoguide import AutoNormal
 
 from tests.catalogue import IMAGE, PAIRS, images, images_for, pair
 from tests.contracts import assert_equal_up_to_rounding, operations, seeded
@@ -70,6 +71,21 @@ def test_samples_that_pyro_vectorises_are_refused():
     ):
         with pytest.raises(UsageError, match=r"one batch dimension.*take parallel=False or vectorize_part"):
             run()
+
+
+def test_plates_around_a_program_are_refused():
+    model, guide = pair("vae")
+    for run in (model, guide):
+        with pyro.plate("repeats", 2, dim=-2), pytest.raises(UsageError, match=r"the plate 'repeats' around"):
+            run(images_for("vae"))
+
+
+def test_a_normal_guide_of_pyros_own_takes_the_plate_of_the_batch():
+    model, _ = pair("vae")
+    x = images_for("vae")
+    guide = AutoNormal(model, create_plates=lambda x: pyro.plate("batch", len(x), dim=-1))
+    assert guide(x)["z"].shape == (3, 4)
+    assert torch.isfinite(ELBO()(model, guide)(x))
 
 
 @own_guides

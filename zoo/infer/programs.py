@@ -37,7 +37,8 @@ class Program(nn.Module):
         """Run the program; under Pyro's classic ``SVI``, send its parameters first.
 
         Raises:
-            UsageError: if Pyro vectorises its samples, which gives every site a second batch dimension.
+            UsageError: inside another plate, or if Pyro vectorises its samples: every site would get a second
+                batch dimension.
         """
         _require_one_batch_dimension()
         if _svi_collects_parameters():
@@ -107,11 +108,18 @@ def evaluating(*programs: Any) -> Iterator[None]:
 
 def _require_one_batch_dimension() -> None:
     for handler in _PYRO_STACK:
-        if isinstance(handler, IndepMessenger) and handler.name in VECTORISED:
+        if not isinstance(handler, IndepMessenger):
+            continue
+        if handler.name in VECTORISED:
             raise UsageError(
                 "expected one batch dimension, the images'; got another, of Pyro's vectorised samples: take "
                 "parallel=False or vectorize_particles=False, or the zoo's own objectives, which fold "
                 "samples into the batch"
+            )
+        if handler.dim is not None and handler.dim < -1:
+            raise UsageError(
+                f"expected one batch dimension, the images'; got another, of the plate {handler.name!r} "
+                "around the program: fold that into the batch"
             )
 
 
