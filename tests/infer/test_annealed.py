@@ -405,6 +405,12 @@ def test_what_cannot_be_annealed_is_refused(model, options, message):
         annealed_log_likelihood(model, torch.zeros(2), **options)
 
 
+@pytest.mark.parametrize("measure", [annealed_log_likelihood, bracket_log_likelihood])
+def test_images_that_are_no_tensor_are_refused(measure):
+    with pytest.raises(UsageError, match=r"expected images x, a tensor .*; got dict"):
+        measure(latent_normal, {"x": torch.zeros(2)})
+
+
 def test_a_model_that_observes_something_else_cannot_be_simulated():
     def model(x):
         with batch_plate():

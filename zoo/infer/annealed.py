@@ -25,7 +25,7 @@ from torch import Tensor
 
 from zoo.errors import UsageError
 from zoo.infer.annealing import FromPrior, Path, Run, Schedule, Settings, adapted_kernel, run
-from zoo.infer.importance import LogLikelihood, log_likelihood, rows_at_once, stderr
+from zoo.infer.importance import LogLikelihood, log_likelihood, require_tensor, rows_at_once, stderr
 from zoo.infer.programs import evaluating
 from zoo.infer.sharing import shared
 from zoo.infer.unconstrained import is_latent
@@ -265,6 +265,7 @@ def _prepared(seed: int, device: torch.device, *programs: Any) -> Iterator[None]
 
 @torch.no_grad()
 def _has_latents(model: Any, x: Tensor) -> bool:
+    require_tensor(x)
     with _prepared(0, x.device, model), _Simulated(x) as simulated:
         model(x[:1])
     return bool(simulated.latents)

@@ -70,7 +70,7 @@ def weight_chunks(
     samples: range | None = None,
 ) -> Iterator[Tensor]:
     """The rows of `log_weights`, chunk by chunk; only those of `samples`, some of range(k), if given."""
-    _require_images(x)
+    require_tensor(x)
     require_at_least_one(k=k, chunk=chunk)
     samples = range(k) if samples is None else samples
     step = min(k, chunk or max(1, rows_at_once(x) // max(1, len(x))))
@@ -204,7 +204,7 @@ def log_likelihood(
         UsageError: if x is no tensor of images, or k, chunk or batch_size is smaller than 1.
         NonFiniteError: if a weight is not a number or infinite.
     """
-    _require_images(x)
+    require_tensor(x)
     require_at_least_one(k=k, chunk=chunk, batch_size=batch_size, images=len(x))
     seed = _seed_of_all(seed, distributed)
     exact = not _has_latents(model, guide, x[:batch_size])
@@ -266,7 +266,12 @@ def _checked(weights: Tensor) -> Tensor:
     return weights
 
 
-def _require_images(x: Any) -> None:
+def require_tensor(x: Any) -> None:
+    """Check that x can be images (N, ...).
+
+    Raises:
+        UsageError: if it is no tensor, or one number.
+    """
     if not isinstance(x, Tensor) or not x.dim():
         raise UsageError(f"expected images x, a tensor (N, ...); got {type(x).__name__}: torch.as_tensor(x)")
 
