@@ -8,7 +8,6 @@ import pytest
 import zoo as library
 from zoo.errors import CheckpointError, UsageError
 from zoo.experiments import registry
-from zoo.experiments.experiment import Experiment
 from zoo.settings import Config
 
 
@@ -119,12 +118,23 @@ def test_a_model_that_does_not_say_what_it_takes_is_refused(zoo, known, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("name", "reason"), [("mine", "not known"), ("vae_mnist", "another")])
-def test_no_run_is_begun_that_could_not_be_opened_again(name, reason, tmp_path):
-    e = registry.find("iwae_digits")
-    other = Experiment(name, e.summary, e.system, e.data, e.objective, e.training, e.image_shape)
-    with pytest.raises(UsageError, match=f"'{name}' is {reason}; list yours"):
+def test_no_run_is_begun_under_the_name_of_another_experiment(tmp_path):
+    other = replace(registry.find("iwae_digits"), name="vae_mnist")
+    with pytest.raises(UsageError, match="'vae_mnist' is another; list yours"):
         library.Run.create(other, tmp_path / "run")
+
+
+def test_a_run_of_an_experiment_that_no_file_has_is_opened_once_one_has_it(known, tmp_path, monkeypatch):
+    """As one that a notebook made."""
+    known(FILE)
+    mine = registry.find("mine_digits").override({"steps": 1})
+    monkeypatch.delenv(registry.VARIABLE)
+    registry._all.cache_clear()
+    with pytest.warns(UserWarning, match="'mine_digits' is in no file: to open this run again"):
+        run = library.Run.create(mine, tmp_path / "run")
+    known(FILE)
+    run.train()
+    assert library.Run.open(tmp_path / "run").evaluate(samples=1, images=2).likelihood.mean < 0
 
 
 def test_no_run_is_begun_with_an_objective_that_could_not_be_named_again(tmp_path):

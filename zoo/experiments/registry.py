@@ -11,6 +11,7 @@ import importlib
 import os
 import pkgutil
 import sys
+import warnings
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import cache
@@ -44,13 +45,20 @@ def find(name: str) -> Experiment:
 def require_found(experiment: Experiment) -> None:
     """Check that an experiment's name and options, which a run's folder holds, are enough to have it again.
 
+    Warns of a name that no file has yet, as of an experiment made in a notebook: a file may have it later.
+
     Raises:
-        UsageError: if another experiment has that name, or none.
+        UsageError: if another experiment has that name, or options cannot be named.
     """
     known = _all().get(experiment.name)
     if known is None:
-        reason = "is not known"
-    elif _built_by(known) != _built_by(experiment):
+        warnings.warn(
+            f"experiment {experiment.name!r} is in no file: to open this run again, list it in EXPERIMENTS "
+            f"of one and set {VARIABLE} to that file",
+            stacklevel=3,
+        )
+        return
+    if _built_by(known) != _built_by(experiment):
         reason = "is another"
     else:
         try:

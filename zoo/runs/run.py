@@ -104,8 +104,8 @@ class Run:
             settings: see `Run`.
 
         Raises:
-            UsageError: for an unknown name or option, a value out of range, or an experiment that cannot be
-                found again by its name (`zoo.experiments.registry`).
+            UsageError: for an unknown name or option, a value out of range, or an experiment under the name
+                of another.
         """
         experiment = experiment if isinstance(experiment, Experiment) else find(experiment)
         require_found(experiment)
