@@ -98,10 +98,10 @@ class DiscretizedLogistic(dist.TorchDistribution):
         shape = self._extended_shape(sample_shape)
         return self.draw(torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device))
 
-    @torch.no_grad()
     def draw(self, u: Tensor) -> Tensor:
         """The value that uniform noise u, (*S, *B), gives."""
-        return self.grid.value(level_at(u, self.loc, self.log_scale, grid=self.grid))
+        with torch.no_grad():
+            return self.grid.value(level_at(u, self.loc, self.log_scale, grid=self.grid))
 
     def with_temperature(self, temperature: float) -> "DiscretizedLogistic":
         """The same distribution with its scale s times ``temperature``: less than 1 sharpens.

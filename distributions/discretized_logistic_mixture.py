@@ -121,21 +121,21 @@ class DiscretizedLogisticMixture(dist.TorchDistribution):
         shape = torch.Size(sample_shape) + self.batch_shape + (1 + channels, height, width)
         return self.draw(torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device))
 
-    @torch.no_grad()
     def draw(self, u: Tensor) -> Tensor:
         """The image that uniform noise gives, (*S, *B, 1 + C, H, W) -> (*S, *B, C, H, W).
 
         The first noise of a pixel picks its component, the others are its channels'.
         """
-        pick, *each = u.unbind(-3)
-        component = category(self.logits.softmax(-3).movedim(-3, -1), pick)
-        loc, log_scale = _pick(self.loc, component), _pick(self.log_scale, component)
-        rho = None if self.coefficients is None else _pick(self.coefficients, component)
-        channels: list[Tensor] = []
-        for noise, log_s in zip(each, log_scale.unbind(-3), strict=True):
-            level = level_at(noise, conditional_loc(loc, rho, channels), log_s, grid=self.grid)
-            channels.append(self.grid.value(level))
-        return torch.stack(channels, -3)
+        with torch.no_grad():
+            pick, *each = u.unbind(-3)
+            component = category(self.logits.softmax(-3).movedim(-3, -1), pick)
+            loc, log_scale = _pick(self.loc, component), _pick(self.log_scale, component)
+            rho = None if self.coefficients is None else _pick(self.coefficients, component)
+            channels: list[Tensor] = []
+            for noise, log_s in zip(each, log_scale.unbind(-3), strict=True):
+                level = level_at(noise, conditional_loc(loc, rho, channels), log_s, grid=self.grid)
+                channels.append(self.grid.value(level))
+            return torch.stack(channels, -3)
 
     def with_temperature(self, temperature: float) -> "DiscretizedLogisticMixture":
         """The same distribution with scales s times, and logits divided by, ``temperature``.

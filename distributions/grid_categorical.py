@@ -66,10 +66,10 @@ class GridCategorical(dist.TorchDistribution):
         shape = self._extended_shape(sample_shape)
         return self.draw(torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device))
 
-    @torch.no_grad()
     def draw(self, u: Tensor) -> Tensor:
         """The value that uniform noise u, (*S, *B), gives."""
-        return self.grid.value(category(self.logits.exp(), u).to(u.dtype))
+        with torch.no_grad():
+            return self.grid.value(category(self.logits.exp(), u).to(u.dtype))
 
     def with_temperature(self, temperature: float) -> "GridCategorical":
         """The same distribution with its logits divided by ``temperature``: less than 1 sharpens.
