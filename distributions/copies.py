@@ -11,8 +11,8 @@ from distributions.transformed import TransformedDistribution
 def independent_copies(distribution: Any, n: int) -> Any:
     """`distribution` with the batch shape (n,): ``distribution.expand([n])``.
 
-    Normals, logistics and what flows make of them are made anew instead: ``expand`` creates its result by
-    ``__new__``, through which ``torch.compile`` sees only from a PyTorch later than 2.11 on.
+    Normals, logistics, what flows make of them, and labels are made anew instead: ``expand`` creates its
+    result by ``__new__``, through which ``torch.compile`` sees only from a PyTorch later than 2.11 on.
     """
     if type(distribution) in (dist.TransformedDistribution, TransformedDistribution):
         return TransformedDistribution(independent_copies(distribution.base_dist, n), distribution.transforms)
@@ -21,4 +21,6 @@ def independent_copies(distribution: Any, n: int) -> Any:
         if type(base) in (dist.Normal, Logistic) and len(base.batch_shape) == event_dim:
             shape = (n, *base.batch_shape)
             return type(base)(base.loc.expand(shape), base.scale.expand(shape)).to_event(event_dim)
+    if type(distribution) is dist.OneHotCategorical and not distribution.batch_shape:
+        return dist.OneHotCategorical(logits=distribution.logits.expand(n, -1))
     return distribution.expand([n])

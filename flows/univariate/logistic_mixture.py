@@ -70,7 +70,7 @@ class LogisticMixture:
         return means * gains.reshape(-1, *[1] * (means.dim() - 1))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Mixture:
     r"""Of logistics; all attributes (K, \*shape)."""
 
