@@ -18,7 +18,7 @@ def independent_copies(distribution: Any, n: int) -> Any:
         return TransformedDistribution(independent_copies(distribution.base_dist, n), distribution.transforms)
     if isinstance(distribution, dist.Independent):
         base, event_dim = distribution.base_dist, distribution.reinterpreted_batch_ndims
-        if type(base) in (dist.Normal, Logistic) and len(base.batch_shape) == event_dim:
+        if type(base) in (dist.Normal, dist.Logistic, Logistic) and len(base.batch_shape) == event_dim:
             shape = (n, *base.batch_shape)
             return type(base)(base.loc.expand(shape), base.scale.expand(shape)).to_event(event_dim)
     if type(distribution) is dist.OneHotCategorical and not distribution.batch_shape:
