@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, one_line
 
 WARMUP = 3  # gradients before a capture, which allocate what is allocated once
 
@@ -92,7 +92,7 @@ class CapturedGradient:
             try:
                 replay = self.capture(self._run)
             except RuntimeError as error:
-                reason = " ".join(str(error).partition("\n")[0].split())
+                reason = one_line(str(error).partition("\n")[0])
                 raise UsageError(
                     f"this loss cannot be captured in a CUDA graph ({reason}): train with cuda_graph=false"
                 ) from error
